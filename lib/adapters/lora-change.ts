@@ -1,4 +1,4 @@
-/** The change that the tensors of a file make to the weight of a layer, and the shape it needs that weight to have. */
+/** Reads the change of a layer's weight from the tensors of a file, with the shapes that they must have. */
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { AddChange, Hadamard, Kronecker, WeightPatch } from '../modules/weight-patch.js';
@@ -6,156 +6,212 @@ import type { LoraFile, LoraPart } from './lora-file.js';
 import { scaleOf } from './lora-metadata.js';
 import type { AdaptedComponent } from './model-layers.js';
 
+/** Rows, columns and kernel values of a weight; null for an axis that any weight fits. */
+export type ChangeSize = readonly [rows: number | null, columns: number | null, kernel: number | null];
+
 /** A change of a weight as its file stores it. */
 export interface StoredChange {
   readonly change: WeightPatch['change'];
   /** Strength at weight 1. */
   readonly scale: number;
-  /** Shape of the weight that it changes: rows, columns, values of the kernel; null for an axis that any weight fits. */
-  readonly size: readonly [rows: number | null, columns: number | null, kernel: number | null];
-  /** The tensor that messages name. */
+  /** Size of the weights that it fits. */
+  readonly size: ChangeSize;
+  /** The tensor that determines the size, for messages. */
   readonly named: TensorInfo;
+  /** Further tensors, with the shapes that they must have up to ones. */
+  readonly expected: readonly (readonly [tensor: TensorInfo, shape: readonly number[]])[];
 }
 
 /**
- * Returns the change of a layer's weight, or null if the tensors change only its bias.
- * @param rows output rows of the weight
- * @param columns input columns of the weight
- * @throws INVALID_FILE for an incomplete set of tensors
+ * Returns the change of a layer's weight, or undefined if the tensors change only its bias.
+ * @param shape of the weight, with the rows of the file's layer
+ * @throws INVALID_FILE for a set of tensors that is incomplete or mixes forms
  */
 export function changeOf(
   part: LoraPart,
   component: AdaptedComponent,
-  [rows, columns, ...kernel]: readonly number[],
+  shape: readonly number[],
   file: LoraFile,
-): StoredChange | null {
+): StoredChange | undefined {
+  const [rows = 0, columns = 0, ...kernel] = shape;
   const { tensors } = part;
-  if (tensors.weight) return multiplication(tensors.weight, part.onInput === true);
   const rotation = tensors.oft_blocks ?? tensors.oft_diag;
-  if (rotation) return rotationOf(rotation, part, rows ?? 0);
-  const added = lowRank(part, file) ?? hadamard(part, file, kernel) ?? kronecker(part, file, kernel);
-  if (!added) return tensors.diff ? full(tensors.diff) : null;
-  const { scalings } = file.metadata;
-  const scaling = scalings.get(component) ?? scalings.get('');
-  const factor = added.rank === null ? 1 : scaleOf(added.rank, part.alpha, scaling, part.place);
-  if (!Number.isFinite(factor)) {
-    throw invalid(file, `has the alpha ${part.alpha} for ${JSON.stringify(part.place)}`);
-  }
-  const { add, size, named } = added;
-  if (!tensors.dora_scale) return { change: { add }, scale: factor, size, named };
-  const magnitude = { tensor: tensors.dora_scale, axis: axisOf(tensors.dora_scale, columns ?? 0) };
-  return { change: { add, factor, magnitude }, scale: 1, size, named };
+  const added = [lowRank(part, file), hadamard(part, file, kernel), kronecker(part, file, kernel)];
+  const forms = [
+    ...added.flatMap((form) => (form ? [withScale(form, part, component, columns, file)] : [])),
+    ...(tensors.weight ? [multiplication(tensors.weight, part.onInput === true)] : []),
+    ...(rotation ? [rotationOf(rotation, part, rows, file)] : []),
+  ];
+  if (forms.length > 1) throw invalid(file, `mixes several forms for ${JSON.stringify(part.layer)}`);
+  return forms[0];
 }
 
-interface Added {
+/** A difference without its scale. */
+interface Difference {
   readonly add: AddChange['add'];
   /** Divides alpha; null if alpha has no effect. */
   readonly rank: number | null;
   readonly size: StoredChange['size'];
   readonly named: TensorInfo;
+  readonly expected: StoredChange['expected'];
 }
 
-function lowRank(part: LoraPart, file: LoraFile): Added | undefined {
+function withScale(
+  { add, rank, size, named, expected }: Difference,
+  part: LoraPart,
+  component: AdaptedComponent,
+  columns: number,
+  file: LoraFile,
+): StoredChange {
+  const { scalings } = file.metadata;
+  const scaling = scalings.get(component) ?? scalings.get('');
+  const factor = rank === null ? 1 : scaleOf(rank, part.alpha, scaling, part.layer);
+  checkAlpha(part, factor, file);
+  const magnitude = part.tensors.dora_scale;
+  if (!magnitude) return { change: { add }, scale: factor, size, named, expected };
+  const axis = axisOf(magnitude, columns);
+  const side = axis === 'input' ? columns : (size[0] ?? 0);
+  return {
+    change: { add, factor, magnitude: { tensor: magnitude, axis } },
+    ...{ scale: 1, size, named },
+    expected: [...expected, [magnitude, [side]]],
+  };
+}
+
+function lowRank(part: LoraPart, file: LoraFile): Difference | undefined {
   const { lora_up: up, lora_down: down, lora_mid: mid } = part.tensors;
   if (!up && !down && !mid) return undefined;
   if (!up || !down) throw incomplete(part, file);
   const [rank = 0, columns = 0, ...kernel] = down.shape;
-  if (up.shape[1] !== rank && !mid) throw invalid(file, disagreement(up, down));
-  const size = [up.shape[0] ?? 0, columns, area(mid ? mid.shape.slice(2) : kernel)] as const;
-  return { add: mid ? { up, down, mid } : { up, down }, rank, size, named: down };
+  const [rows = 0] = up.shape;
+  if (!mid) {
+    const size = [rows, columns, area(kernel)] as const;
+    return { add: { up, down }, rank, size, named: down, expected: [[up, [rows, rank]]] };
+  }
+  const [left = 0, right = 0, ...core] = mid.shape;
+  const expected = [[up, [rows, left]] as const, [down, [right, columns]] as const];
+  return { add: { up, down, mid }, rank, size: [rows, columns, area(core)], named: mid, expected };
 }
 
-function full(diff: TensorInfo): StoredChange {
+/** Returns the whole difference of a layer's weight. */
+export function fullChange(diff: TensorInfo): StoredChange {
   const [rows = 0, columns = 1, ...kernel] = diff.shape;
-  return { change: { add: { full: diff } }, scale: 1, size: [rows, columns, area(kernel)], named: diff };
+  const size = [rows, columns, area(kernel)] as const;
+  return { change: { add: { full: diff } }, scale: 1, size, named: diff, expected: [] };
 }
 
-function hadamard(part: LoraPart, file: LoraFile, kernel: readonly number[]): Added | undefined {
+function hadamard(part: LoraPart, file: LoraFile, kernel: readonly number[]): Difference | undefined {
   const { hada_w1_a: w1a, hada_w1_b: w1b, hada_w2_a: w2a, hada_w2_b: w2b } = part.tensors;
   const { hada_t1: t1, hada_t2: t2 } = part.tensors;
-  if (!w1a && !w1b && !w2a && !w2b) return undefined;
+  if (!w1a && !w1b && !w2a && !w2b && !t1 && !t2) return undefined;
   if (!w1a || !w1b || !w2a || !w2b || !t1 !== !t2) throw incomplete(part, file);
-  const cores = t1 && t2;
   const [rank = 0, width = 0] = w1b.shape;
-  const rows = (cores ? w1a.shape[1] : w1a.shape[0]) ?? 0;
+  if (t1 && t2) {
+    const rows = w1a.shape[1] ?? 0;
+    const [first, second] = [t1.shape, t2.shape];
+    return {
+      add: { hadamard: { w1a, w1b, w2a, w2b, t1, t2 } },
+      ...{ rank, size: [rows, width, area(first.slice(2))] as const, named: w1b },
+      expected: [
+        [t2, [second[0] ?? 0, second[1] ?? 0, ...first.slice(2)]],
+        ...[w1a, w2a].map((a, i) => [a, [(i ? second : first)[0] ?? 0, rows]] as const),
+        ...[w1b, w2b].map((b, i) => [b, [(i ? second : first)[1] ?? 0, width]] as const),
+      ],
+    };
+  }
+  const rows = w1a.shape[0] ?? 0;
   const spread = area(kernel);
-  const size = cores
-    ? ([rows, width, area(t1.shape.slice(2))] as const)
-    : ([rows, width / spread, spread] as const);
-  const factors: Hadamard['hadamard'] = { w1a, w1b, w2a, w2b, ...(cores ? { t1, t2 } : {}) };
-  return { add: { hadamard: factors }, rank, size, named: w1b };
+  const factors: Hadamard['hadamard'] = { w1a, w1b, w2a, w2b };
+  return {
+    add: { hadamard: factors },
+    ...{ rank, size: [rows, width / spread, spread] as const, named: w1b },
+    expected: [
+      [w1a, [rows, rank]],
+      [w2a, [rows, w2b.shape[0] ?? 0]],
+      [w2b, [w2b.shape[0] ?? 0, width]],
+    ],
+  };
 }
 
-function kronecker(part: LoraPart, file: LoraFile, kernel: readonly number[]): Added | undefined {
+function kronecker(part: LoraPart, file: LoraFile, kernel: readonly number[]): Difference | undefined {
   const { lokr_w1: w1, lokr_w1_a: w1a, lokr_w1_b: w1b } = part.tensors;
   const { lokr_w2: w2, lokr_w2_a: w2a, lokr_w2_b: w2b, lokr_t2: t2 } = part.tensors;
+  if (!w1 && !w1a && !w1b && !w2 && !w2a && !w2b && !t2) return undefined;
   const left = w1 ? w1.shape : w1a && w1b ? [w1a.shape[0] ?? 0, w1b.shape[1] ?? 0] : undefined;
   const right = w2 ? w2.shape : w2a && w2b ? rightShape(w2a, w2b, t2, area(kernel)) : undefined;
-  if (!left && !right && !w1a && !w1b && !w2a && !w2b) return undefined;
   if (!left || !right) throw incomplete(part, file);
   const [rows = 0, columns = 0] = left;
-  const [inner = 0, across = 0, ...own] = right;
+  const [inner = 0, across = 0, ...core] = right;
   const ranked = (w2 ? undefined : w2b) ?? (w1 ? undefined : w1b);
   const factors: Kronecker['kronecker'] = {
     ...(w1 ? { w1 } : { w1a: w1a!, w1b: w1b! }),
     ...(w2 ? { w2 } : { w2a: w2a!, w2b: w2b!, ...(t2 ? { t2 } : {}) }),
   };
+  const pairs = [
+    ...(w1 ? [[w1, [rows, columns]] as const] : [[w1a!, [rows, w1b!.shape[0] ?? 0]] as const]),
+    ...(w2 || !t2
+      ? []
+      : [[w2a!, [t2.shape[0] ?? 0, inner]] as const, [w2b!, [t2.shape[1] ?? 0, across]] as const]),
+    ...(w2 || t2 ? [] : [[w2a!, [inner, w2b!.shape[0] ?? 0]] as const]),
+  ];
   return {
     add: { kronecker: factors },
     // Two whole matrices have no rank, and trainers then ignore alpha.
     rank: ranked?.shape[0] ?? null,
-    size: [rows * inner, columns * across, area(own)],
+    size: [rows * inner, columns * across, area(core)],
     named: (w2 ?? w2a)!,
+    expected: pairs,
   };
 }
 
-/** Shape of the right side that two factors make: `[rows, r] · [r, columns ...]`, or around a core `[r, r, kh, kw]`. */
+/** Shape of the right side that two factors make: `[rows, r] · [r, columns ...]`, or with a core `[r, r, kh, kw]`. */
 function rightShape(a: TensorInfo, b: TensorInfo, core: TensorInfo | undefined, spread: number): number[] {
   if (core) return [a.shape[1] ?? 0, b.shape[1] ?? 0, ...core.shape.slice(2)];
   return [a.shape[0] ?? 0, area(b.shape.slice(1)) / spread, spread];
 }
 
-/** LyCORIS' IA3: a vector over outputs or inputs, with ones around it for a convolution. */
+/** LyCORIS' IA3: a vector over outputs or inputs, surrounded by ones for a convolution. */
 function multiplication(weight: TensorInfo, onInput: boolean): StoredChange {
   const length = area(weight.shape);
   return {
     change: { multiply: weight, axis: onInput ? 'input' : 'output' },
-    scale: 1,
+    ...{ scale: 1, named: weight, expected: [] },
     size: onInput ? [null, length, null] : [length, null, null],
-    named: weight,
   };
 }
 
-function rotationOf(blocks: TensorInfo, { tensors, alpha }: LoraPart, rows: number): StoredChange {
+function rotationOf(blocks: TensorInfo, part: LoraPart, rows: number, file: LoraFile): StoredChange {
+  const { tensors, alpha = 0 } = part;
+  checkAlpha(part, alpha, file);
   const staged = blocks.shape.length === 4;
-  const [count = 0, side = 0] = blocks.shape.slice(staged ? 1 : 0);
+  const [count = 0, side = 0, other = 0] = blocks.shape.slice(staged ? 1 : 0);
   const kind = tensors.oft_diag === blocks ? 'rotation' : staged ? 'boft' : 'oft';
+  const { rescale } = tensors;
   return {
     change: {
       ...{ rotate: blocks, kind },
       // alpha bounds the norm of the generators per output row; 0 means that there is no bound.
-      ...(alpha !== undefined && alpha > 0 && kind !== 'rotation' ? { constraint: alpha * rows } : {}),
-      ...(tensors.rescale ? { rescale: tensors.rescale } : {}),
+      ...(alpha > 0 && kind !== 'rotation' ? { constraint: alpha * rows } : {}),
+      ...(rescale ? { rescale } : {}),
     },
-    scale: 1,
-    size: [count * side, null, null],
-    named: blocks,
+    ...{ scale: 1, named: blocks },
+    size: [side === other ? count * side : 0, null, null],
+    expected: rescale ? [[rescale, [rows]]] : [],
   };
 }
 
 /** `[rows, 1, ...]` or `[rows]` has a norm per output row (PEFT, LyCORIS' default), `[1, columns, 1, 1]` one per input column. */
 function axisOf({ shape }: TensorInfo, columns: number): 'output' | 'input' {
-  return shape.length > 1 && shape[0] === 1 && shape[1] === columns && area(shape) === columns
-    ? 'input'
-    : 'output';
+  const across = shape.length > 1 && shape[0] === 1 && shape[1] === columns && area(shape) === columns;
+  return across ? 'input' : 'output';
+}
+
+function checkAlpha({ alpha, layer }: LoraPart, value: number, file: LoraFile): void {
+  if (!Number.isFinite(value)) throw invalid(file, `has the alpha ${alpha} for ${JSON.stringify(layer)}`);
 }
 
 function area(sides: readonly number[]): number {
   return sides.reduce((product, side) => product * side, 1);
-}
-
-function disagreement(up: TensorInfo, down: TensorInfo): string {
-  return `has ${JSON.stringify(up.name)} of rank ${up.shape[1]} and ${JSON.stringify(down.name)} of rank ${down.shape[0]}`;
 }
 
 function incomplete({ keys }: LoraPart, file: LoraFile): SafelightError {

@@ -10,10 +10,10 @@ import { kindOf, readJson } from '../files/read.js';
 import { type LoraRole, readLoraKey, scaledModules, unsupportedForm } from './lora-keys.js';
 import { type LoraMetadata, readMetadata } from './lora-metadata.js';
 
-/** The tensors of a file for one module. */
+/** The tensors of a file for one layer. */
 export interface LoraPart {
-  /** Name of the module as the file spells it. */
-  readonly place: string;
+  /** Name of the layer as the file spells it. */
+  readonly layer: string;
   readonly tensors: Readonly<Partial<Record<LoraRole, TensorInfo>>>;
   /** Scales the change by alpha / rank, or bounds a rotation. */
   readonly alpha?: number;
@@ -45,21 +45,27 @@ export async function readLora(path: string): Promise<LoraFile> {
       others.push(tensor.name);
       continue;
     }
-    const part = parts.get(key.place) ?? { tensors: {}, keys: [] };
+    const part = parts.get(key.layer) ?? { tensors: {}, keys: [] };
     part.tensors[key.role] = tensor;
     part.keys.push(tensor.name);
-    parts.set(key.place, part);
+    parts.set(key.layer, part);
   }
+  const metadata = readMetadata(weights.notes, await adapterConfig(path));
+  if (metadata.dora && ![...parts.values()].some(({ tensors }) => tensors.dora_scale))
+    throw new SafelightError(
+      'INVALID_FILE',
+      `${path} is a DoRA without its magnitudes; it is damaged: download it again`,
+    );
   const scalars = [...parts.values()].flatMap(({ tensors: { alpha, on_input } }) =>
     [alpha, on_input].filter((tensor) => tensor !== undefined),
   );
   const values = new Map((await readScalars(scalars)).map((value, i) => [scalars[i]!.name, value]));
   return {
     path,
-    parts: [...parts].map(([place, { tensors, keys }]) => {
+    parts: [...parts].map(([layer, { tensors, keys }]) => {
       const { alpha, on_input: flag } = tensors;
       return {
-        ...{ place, tensors, keys },
+        ...{ layer, tensors, keys },
         ...defined({
           alpha: alpha && values.get(alpha.name),
           onInput: flag && values.get(flag.name) !== 0,
@@ -67,7 +73,7 @@ export async function readLora(path: string): Promise<LoraFile> {
       };
     }),
     others,
-    metadata: readMetadata(weights.notes, await adapterConfig(path)),
+    metadata,
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Tensor names of LoRA files and their relatives. A name consists of the changed module (its place) and the role of the tensor. Seen in
+ * Tensor names of LoRA files and their relatives. A name consists of the changed layer and the role of the tensor. Seen in
  * kohya-ss/sd-scripts, huggingface/diffusers, huggingface/peft and KohakuBlueleaf/LyCORIS.
  */
 
@@ -13,8 +13,8 @@ export type LoraRole =
   | ('diff' | 'diff_b' | 'w_norm' | 'b_norm');
 
 export interface LoraKey {
-  /** Name of the module as the file spells it: `lora_unet_mid_block_...` or `unet.mid_block....` */
-  readonly place: string;
+  /** Name of the layer as the file spells it: `lora_unet_mid_block_...` or `unet.mid_block....` */
+  readonly layer: string;
   readonly role: LoraRole;
 }
 
@@ -48,17 +48,17 @@ export function readLoraKey(name: string, scaled: ReadonlySet<string> = new Set(
   const [, attention, projection, factor] = PROCESSOR.exec(name) ?? [];
   if (attention !== undefined && projection !== undefined && factor !== undefined) {
     const own = projection === 'out' ? 'to_out.0' : `to_${projection}`;
-    const place = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : own}`;
-    return key(place, FACTOR_ROLES[factor]!);
+    const layer = `${attention}.${attention.endsWith('self_attn') ? `${projection}_proj` : own}`;
+    return key(layer, FACTOR_ROLES[factor]!);
   }
   for (const form of FACTORS) {
-    const [, place, which] = form.exec(name) ?? [];
-    if (place !== undefined && which !== undefined) return key(place, FACTOR_ROLES[which]!);
+    const [, layer, which] = form.exec(name) ?? [];
+    if (layer !== undefined && which !== undefined) return key(layer, FACTOR_ROLES[which]!);
   }
   const [, magnified] = MAGNITUDE.exec(name) ?? [];
   if (magnified !== undefined) return key(magnified, 'dora_scale');
-  const [, place, leaf] = LEAF.exec(name) ?? [];
-  if (place !== undefined) return key(place, leaf as LoraRole);
+  const [, layer, leaf] = LEAF.exec(name) ?? [];
+  if (layer !== undefined) return key(layer, leaf as LoraRole);
   const [, module] = WEIGHT.exec(name) ?? [];
   return module !== undefined && scaled.has(module) ? key(module, 'weight') : null;
 }
@@ -70,9 +70,9 @@ export function scaledModules(names: Iterable<string>): ReadonlySet<string> {
 }
 
 /** PEFT's files name the model that PEFT wraps. */
-function key(place: string, role: LoraRole): LoraKey {
+function key(layer: string, role: LoraRole): LoraKey {
   const wrapper = 'base_model.model.';
-  return { place: place.startsWith(wrapper) ? place.slice(wrapper.length) : place, role };
+  return { layer: layer.startsWith(wrapper) ? layer.slice(wrapper.length) : layer, role };
 }
 
 const UNSUPPORTED: readonly (readonly [pattern: RegExp, form: string])[] = [

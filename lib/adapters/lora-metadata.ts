@@ -12,9 +12,11 @@ export interface LoraScaling {
 export interface LoraMetadata {
   /** Scales by component (`unet`, `text_encoder` ...); the empty name stands for all. */
   readonly scalings: ReadonlyMap<string, LoraScaling>;
+  /** True if the factors were trained as DoRA, which needs the magnitudes of the weights. */
+  readonly dora: boolean;
 }
 
-const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|alpha_pattern)$/;
+const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|use_dora|alpha_pattern)$/;
 
 /**
  * @param notes text metadata of a safetensors file
@@ -35,6 +37,7 @@ export function readMetadata(notes: ReadonlyMap<string, string>, config: unknown
     scalings: new Map(
       [...fields].map(([component, componentFields]) => [component, scalingOf(componentFields)]),
     ),
+    dora: [...fields.values()].some((componentFields) => componentFields.get('use_dora') === true),
   };
 }
 

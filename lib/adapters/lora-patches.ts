@@ -3,7 +3,7 @@ import { sameShape } from '../checkpoint/weights/storage.js';
 import { formatShape, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { WeightPatch } from '../modules/weight-patch.js';
-import { changeOf, type StoredChange } from './lora-change.js';
+import { changeOf, fullChange, type StoredChange } from './lora-change.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
 import type { AdaptedComponent, ModelLayer, ModelLayers } from './model-layers.js';
 
@@ -18,105 +18,127 @@ export interface MatchedLora {
 export interface AdaptedModel {
   readonly name: string;
   readonly family: string;
-  /** Width of the text encoding that its U-Net reads. */
+  /** Width of the text states that its U-Net attends to. */
   readonly textWidth: number;
 }
 
 /** @throws ADAPTER_MISMATCH if nothing matches or a shape differs, INVALID_FILE, UNSUPPORTED_ADAPTER */
-export function matchLora(file: LoraFile, places: ModelLayers, model: AdaptedModel): MatchedLora {
+export function matchLora(file: LoraFile, layers: ModelLayers, model: AdaptedModel): MatchedLora {
   const patches: Record<AdaptedComponent, WeightPatch[]> = { unet: [], text_encoder: [], text_encoder_2: [] };
   const ignored = [...file.others];
   for (const part of file.parts) {
-    const made = (places.get(part.place) ?? []).flatMap((place) =>
-      patchesOf(part, place, file, model).map((patch) => ({ place, patch })),
+    const matches = (layers.get(part.layer) ?? []).flatMap((layer) =>
+      new LayerPatches(part, layer, file, model).all().map((patch) => ({ layer, patch })),
     );
-    if (made.length === 0) ignored.push(...part.keys);
-    for (const { place, patch } of made) patches[place.component].push(patch);
+    if (matches.length === 0) ignored.push(...part.keys);
+    for (const { layer, patch } of matches) patches[layer.component].push(patch);
   }
   if (Object.values(patches).every((list) => list.length === 0)) {
     const count = file.parts.length + file.others.length;
     const reason =
       file.parts.length === 0
-        ? `its ${count} tensors are no factors of a LoRA`
-        : `none of the ${file.parts.length} layers that it changes is in ${model.name} (${model.family}), such as ${JSON.stringify(file.parts[0]!.place)}`;
+        ? `none of its ${count} tensors belongs to a LoRA`
+        : `none of the ${file.parts.length} layers that it changes is in ${model.name} (${model.family}), such as ${JSON.stringify(file.parts[0]!.layer)}`;
     throw mismatch(file, model, reason);
   }
   return { patches, ignored };
 }
 
-function patchesOf(part: LoraPart, place: ModelLayer, file: LoraFile, model: AdaptedModel): WeightPatch[] {
-  const { name, component, shape, hasBias } = place;
-  const { tensors } = part;
-  const rows = place.third === undefined ? (shape[0] ?? 0) : 3 * (shape[0] ?? 0);
-  const made: WeightPatch[] = [];
-  if (shape.length > 1) {
-    const own = [rows, ...shape.slice(1)];
-    const stored = changeOf(part, component, own, file);
-    if (stored) {
-      const columns = columnsOf(place, stored);
-      checkSize(stored, [rows, columns, area(shape.slice(2))], place, file, model);
+/** The patches of one layer. */
+class LayerPatches {
+  /** Rows of the file's layer: those of the model's, or three times as many. */
+  private readonly rows: number;
+
+  constructor(
+    private readonly part: LoraPart,
+    private readonly layer: ModelLayer,
+    private readonly file: LoraFile,
+    private readonly model: AdaptedModel,
+  ) {
+    const [rows = 0] = layer.shape;
+    this.rows = layer.third === undefined ? rows : 3 * rows;
+  }
+
+  all(): WeightPatch[] {
+    const { tensors } = this.part;
+    const { name, shape, hasBias } = this.layer;
+    const bias = tensors.diff_b ?? tensors.b_norm;
+    return [
+      ...(shape.length > 1
+        ? this.ofMatrix()
+        : this.ofVector(`${name}.weight`, tensors.w_norm ?? tensors.diff)),
+      ...(hasBias ? this.ofVector(`${name}.bias`, bias) : []),
+    ];
+  }
+
+  private ofMatrix(): WeightPatch[] {
+    const { part, layer, file } = this;
+    const shape = [this.rows, ...layer.shape.slice(1)];
+    const change = changeOf(part, layer.component, shape, file);
+    const { diff } = part.tensors;
+    return [...(diff ? [fullChange(diff)] : []), ...(change ? [change] : [])].map((stored) => {
+      const columns = columnsOf(layer, stored);
+      this.checkSize(stored, columns);
+      for (const [tensor, expected] of stored.expected) this.checkShape(tensor, expected);
       const { change, scale } = stored;
-      made.push({ ...{ target: `${name}.weight`, scale }, ...within(place, columns), change });
-    }
-  } else {
-    const difference = tensors.w_norm ?? tensors.diff;
-    if (difference) made.push(vectorPatch(`${name}.weight`, difference, place, file, model));
+      return { ...{ target: `${layer.name}.weight`, scale }, ...within(layer, columns), change };
+    });
   }
-  const bias = tensors.diff_b ?? tensors.b_norm;
-  if (bias && hasBias) made.push(vectorPatch(`${name}.bias`, bias, place, file, model));
-  return made;
+
+  /** A difference of a bias or of a norm's weight. */
+  private ofVector(target: string, difference: TensorInfo | undefined): WeightPatch[] {
+    if (!difference) return [];
+    this.checkShape(difference, [this.rows]);
+    const [all = 0] = this.layer.shape;
+    return [
+      {
+        ...{ target, scale: 1 },
+        ...within(this.layer, this.layer.shape[1] ?? all),
+        change: { add: { full: difference } },
+      },
+    ];
+  }
+
+  private checkSize({ size, named }: StoredChange, columns: number): void {
+    const { shape } = this.layer;
+    const expected = [this.rows, columns, area(shape.slice(2))];
+    if (size.every((side, i) => side === null || (side > 0 && side === expected[i]))) return;
+    const changed = formatShape([this.rows, columns, ...shape.slice(2)]);
+    throw this.wrongShape(named, `a tensor that changes a weight of shape ${changed}`);
+  }
+
+  private checkShape(tensor: TensorInfo, expected: readonly number[]): void {
+    if (expected.every((side) => side > 0) && sameShape(withoutOnes(tensor.shape), withoutOnes(expected)))
+      return;
+    throw this.wrongShape(tensor, formatShape(expected));
+  }
+
+  private wrongShape({ name, shape }: TensorInfo, required: string): SafelightError {
+    const { file, model } = this;
+    const reason = `${JSON.stringify(name)} has shape ${formatShape(shape)} but ${model.name} (${model.family}) requires ${required}`;
+    return mismatch(file, model, reason);
+  }
 }
 
-/** A difference of a bias or of a norm's weight. */
-function vectorPatch(
-  target: string,
-  difference: TensorInfo,
-  place: ModelLayer,
-  file: LoraFile,
-  model: AdaptedModel,
-): WeightPatch {
-  const { shape, third } = place;
-  const [rows = 0] = shape;
-  const expected = [third === undefined ? rows : 3 * rows];
-  if (!sameShape(difference.shape, expected)) {
-    throw mismatch(file, model, wrongShape(difference, formatShape(expected), model));
-  }
-  return {
-    ...{ target, scale: 1 },
-    ...(third === undefined ? {} : { factorRows: [third * rows, (third + 1) * rows] as const }),
-    change: { add: { full: difference } },
-  };
-}
-
-/** Inputs that the change reads: those of the weight, or the latent's only of an inpainting model's first convolution. */
-function columnsOf({ name, shape }: ModelLayer, { size: [, own] }: StoredChange): number {
+/**
+ * Returns the number of inputs that the change reads: those of the weight, or only the latent's for the first convolution of an
+ * inpainting model.
+ */
+function columnsOf({ name, shape }: ModelLayer, { size: [, columns] }: StoredChange): number {
   const [, all = 0] = shape;
-  return name === 'conv_in' && own !== null && own > 0 && own < all ? own : all;
+  return name === 'conv_in' && columns !== null && columns > 0 && columns < all ? columns : all;
 }
 
 function within({ shape, third }: ModelLayer, columns: number): Pick<WeightPatch, 'columns' | 'factorRows'> {
-  const [rows = 0, all = 0] = shape;
+  const [rows = 0, all = columns] = shape;
   return {
     ...(columns === all ? {} : { columns: [0, columns] as const }),
     ...(third === undefined ? {} : { factorRows: [third * rows, (third + 1) * rows] as const }),
   };
 }
 
-function checkSize(
-  { size, named }: StoredChange,
-  expected: readonly number[],
-  { shape }: ModelLayer,
-  file: LoraFile,
-  model: AdaptedModel,
-): void {
-  if (size.every((side, i) => side === null || (side > 0 && side === expected[i]))) return;
-  const [rows, columns] = expected;
-  const needs = `a change of ${formatShape([rows!, columns!, ...shape.slice(2)])}`;
-  throw mismatch(file, model, wrongShape(named, needs, model));
-}
-
-function wrongShape({ name, shape }: TensorInfo, needs: string, model: AdaptedModel): string {
-  return `${JSON.stringify(name)} has shape ${formatShape(shape)} where ${model.name} (${model.family}) needs ${needs}`;
+function withoutOnes(shape: readonly number[]): number[] {
+  return shape.filter((side) => side !== 1);
 }
 
 function area(sides: readonly number[]): number {
@@ -125,21 +147,20 @@ function area(sides: readonly number[]): number {
 
 function mismatch(file: LoraFile, model: AdaptedModel, reason: string): SafelightError {
   const width = textWidthOf(file);
-  const made =
+  const families =
     width === undefined || width === model.textWidth
       ? ''
-      : `; it was made for ${familyOf(width)}, and this model is ${familyOf(model.textWidth)}`;
+      : `; it was trained for ${familyName(width)}, but this model is ${familyName(model.textWidth)}`;
   return new SafelightError(
     'ADAPTER_MISMATCH',
-    `${file.path} does not fit the model: ${reason}${made}; use a LoRA made for this kind of model`,
+    `${file.path} does not fit the model: ${reason}${families}; use a LoRA that was trained for this kind of model`,
   );
 }
 
-/** Width of the text encoding that the LoRA's cross-attention reads, which differs between families. */
+/** Returns the text width of the LoRA's cross-attention, which identifies the model family. */
 function textWidthOf({ parts }: LoraFile): number | undefined {
-  const part = parts.find(({ place }) => /attn2[._]to_[kv]$/.test(place));
-  const { lora_down: down, hada_w1_b: hada } = part?.tensors ?? {};
-  return (down ?? hada)?.shape[1];
+  const tensors = parts.find(({ layer }) => /attn2[._]to_[kv]$/.test(layer))?.tensors;
+  return (tensors?.lora_down ?? tensors?.hada_w1_b)?.shape[1];
 }
 
 const FAMILIES: ReadonlyMap<number, string> = new Map([
@@ -149,6 +170,6 @@ const FAMILIES: ReadonlyMap<number, string> = new Map([
   [2048, 'SDXL'],
 ]);
 
-function familyOf(width: number): string {
-  return FAMILIES.get(width) ?? `a model with text encodings of width ${width}`;
+function familyName(width: number): string {
+  return FAMILIES.get(width) ?? `a model with text states of width ${width}`;
 }

@@ -75,10 +75,10 @@ void check_data(const std::string & name, const host_tensor & input) {
 
 void check_device(const std::string & name, const device_tensor & input, ggml_backend_dev_t device) {
     if (input.device() != device) {
-        throw error("INVALID_OPTION", "The input " + name + " was kept on " +
+        throw error("INVALID_OPTION", "The input " + name + " is on " +
                                           ggml_backend_dev_name(input.device()) + ", but this module is on " +
                                           ggml_backend_dev_name(device) +
-                                          ": read it and pass its data instead");
+                                          ": call read() and pass its result");
     }
 }
 

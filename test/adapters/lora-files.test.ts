@@ -55,19 +55,24 @@ async function matched(model: TinyModel, path: string) {
 
 describe('LoRA tensor names', () => {
   it.each([
-    ['lora_unet_mid_block_x.lora_down.weight', 'lora_unet_mid_block_x', 'down'],
-    ['lora_te_x.lora_up.weight', 'lora_te_x', 'up'],
+    ['lora_unet_mid_block_x.lora_down.weight', 'lora_unet_mid_block_x', 'lora_down'],
+    ['lora_te_x.lora_up.weight', 'lora_te_x', 'lora_up'],
     ['lora_te_x.alpha', 'lora_te_x', 'alpha'],
-    ['lora_unet_x.diff', 'lora_unet_x', 'full'],
-    ['unet.a.to_q.lora_A.weight', 'unet.a.to_q', 'down'],
-    ['unet.a.to_q.lora_B.style.weight', 'unet.a.to_q', 'up'],
-    ['base_model.model.a.to_q.lora_A.default.weight', 'a.to_q', 'down'],
-    ['unet.a.to_q.lora.up.weight', 'unet.a.to_q', 'up'],
-    ['a.attn1.processor.to_v_lora.down.weight', 'a.attn1.to_v', 'down'],
-    ['a.attn1.processor.to_out_lora.up.weight', 'a.attn1.to_out.0', 'up'],
-    ['text_encoder.b.self_attn.to_k_lora.up.weight', 'text_encoder.b.self_attn.k_proj', 'up'],
-    ['text_encoder.b.self_attn.to_out_lora.up.weight', 'text_encoder.b.self_attn.out_proj', 'up'],
-    ['text_encoder.b.q_proj.lora_linear_layer.down.weight', 'text_encoder.b.q_proj', 'down'],
+    ['lora_unet_x.diff', 'lora_unet_x', 'diff'],
+    ['lora_unet_x.hada_w1_a', 'lora_unet_x', 'hada_w1_a'],
+    ['lora_unet_x.lokr_w2', 'lora_unet_x', 'lokr_w2'],
+    ['lora_unet_x.dora_scale', 'lora_unet_x', 'dora_scale'],
+    ['a.lora_magnitude_vector', 'a', 'dora_scale'],
+    ['a.lora_magnitude_vector.default.weight', 'a', 'dora_scale'],
+    ['unet.a.to_q.lora_A.weight', 'unet.a.to_q', 'lora_down'],
+    ['unet.a.to_q.lora_B.style.weight', 'unet.a.to_q', 'lora_up'],
+    ['base_model.model.a.to_q.lora_A.default.weight', 'a.to_q', 'lora_down'],
+    ['unet.a.to_q.lora.up.weight', 'unet.a.to_q', 'lora_up'],
+    ['a.attn1.processor.to_v_lora.down.weight', 'a.attn1.to_v', 'lora_down'],
+    ['a.attn1.processor.to_out_lora.up.weight', 'a.attn1.to_out.0', 'lora_up'],
+    ['text_encoder.b.self_attn.to_k_lora.up.weight', 'text_encoder.b.self_attn.k_proj', 'lora_up'],
+    ['text_encoder.b.self_attn.to_out_lora.up.weight', 'text_encoder.b.self_attn.out_proj', 'lora_up'],
+    ['text_encoder.b.q_proj.lora_linear_layer.down.weight', 'text_encoder.b.q_proj', 'lora_down'],
   ])('reads %s as a factor of its module', (name, layer, role) => {
     expect(readLoraKey(name)).toEqual({ layer, role });
   });
@@ -78,24 +83,45 @@ describe('LoRA tensor names', () => {
   });
 });
 
+const NORM = 'lora_unet_mid_block_resnets_0_norm1';
+
 describe('LoRA files that cannot be applied', () => {
   const good = () => ({ [`${Q}.lora_down.weight`]: zeros(2, 32), [`${Q}.lora_up.weight`]: zeros(32, 2) });
 
   it.each([
-    ['DoRA', `${Q}.dora_scale`],
-    ['DoRA', 'unet.x.lora_magnitude_vector.default.weight'],
-    ['LoHa', `${Q}.hada_w1_a`],
-    ['LoKr', `${Q}.lokr_w1`],
-    ['OFT', `${Q}.oft_blocks`],
-    ['IA3', `${Q}.on_input`],
-    ['Tucker', `${Q}.lora_mid.weight`],
-    ['biases', `${Q}.diff_b`],
-    ['norms', 'lora_unet_mid_block_resnets_0_norm1.w_norm'],
+    ["PEFT's OFT", 'unet.x.oft_R.default.weight'],
+    ["PEFT's IA3", 'unet.x.ia3_l.default'],
+    ['GLoRA', `${Q}.a1.weight`],
   ])('rejects an unsupported form and names it: %s', async (form, key) => {
     await expect(generate(written({ ...good(), [key]: zeros(4, 4) }))).rejects.toMatchObject({
       code: 'UNSUPPORTED_ADAPTER',
       message: expect.stringContaining(form),
     });
+  });
+
+  it.each([
+    ['a magnitude of another shape', 'ADAPTER_MISMATCH', { [`${Q}.dora_scale`]: zeros(4, 4) }],
+    ['a core of another shape', 'ADAPTER_MISMATCH', { [`${Q}.lora_mid.weight`]: zeros(4, 4) }],
+    ['a flag that is no number', 'INVALID_FILE', { [`${Q}.on_input`]: zeros(4, 4) }],
+    ['half of a LoHa', 'INVALID_FILE', { [`${Q}.hada_w1_a`]: zeros(4, 4) }],
+    ['half of a LoKr', 'INVALID_FILE', { [`${Q}.lokr_w1`]: zeros(4, 4) }],
+    ['a LoRA and a rotation for one layer', 'INVALID_FILE', { [`${Q}.oft_blocks`]: zeros(8, 4, 4) }],
+    ['a norm of another size', 'ADAPTER_MISMATCH', { [`${NORM}.w_norm`]: zeros(4, 4) }],
+  ] as readonly [string, string, Record<string, RawTensor>][])('rejects %s', async (_, code, tensors) => {
+    const path = written({ ...good(), ...tensors });
+    await expect(generate(path)).rejects.toMatchObject({ code, message: expect.stringContaining(path) });
+  });
+
+  it('rejects rotations of blocks that do not fill the layer', async () => {
+    for (const shape of [
+      [4, 4],
+      [3, 4, 4],
+      [8, 4, 3],
+      [1, 7, 4, 4],
+    ])
+      await expect(generate(written({ [`${Q}.oft_blocks`]: zeros(...shape) }))).rejects.toMatchObject({
+        code: 'ADAPTER_MISMATCH',
+      });
   });
 
   it('rejects a missing file, a folder and a damaged file', async () => {
@@ -235,7 +261,8 @@ describe('LoRA scale', () => {
     for (const lies of ['[', '1', 'null', '{"unet.lora_alpha":"8"}'])
       expect(await scaleOf(written(peft, { lora_adapter_metadata: lies }))).toBe(1);
     await expect(generate(written(peft, stated({ 'unet.use_dora': true })))).rejects.toMatchObject({
-      code: 'UNSUPPORTED_ADAPTER',
+      code: 'INVALID_FILE',
+      message: expect.stringContaining('without its magnitudes'),
     });
   });
 

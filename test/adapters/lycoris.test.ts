@@ -83,17 +83,26 @@ async function load(component: Component, options: LoadOptions): Promise<Runnabl
   };
 }
 
-/** Storage and memory mode, with the error they allow: f16 rounds the changed weights, q8_0 the model's. */
-const STORED: readonly (readonly [LoadOptions, number])[] = [
+const EXACT: readonly (readonly [LoadOptions, number])[] = [
   [{ storage: 'f32' }, 2e-4],
   [{ storage: 'f32', stockOps: true }, 2e-4],
-  [{}, 4e-3],
-  [{ memory: 'lean' }, 4e-3],
-  [{ storage: 'q8_0' }, 6e-2],
 ];
+/**
+ * Storage and memory mode, with the error they allow: f16 rounds the changed weights, q8_0 the model's. The U-Net of random
+ * weights magnifies that rounding too much to be compared; the images below are of f16 weights.
+ */
+const STORED = {
+  unet: EXACT,
+  text_encoder: [
+    ...EXACT,
+    [{}, 4e-3],
+    [{ memory: 'lean' }, 4e-3],
+    [{ storage: 'q8_0' }, 6e-2],
+  ] as typeof EXACT,
+};
 
 describe.each(['unet', 'text_encoder'] as const)('an adapter on the %s', (component) => {
-  it.each(STORED)('computes what LyCORIS computes, with %j', async (options, tolerance) => {
+  it.each(STORED[component])('computes what LyCORIS computes, with %j', async (options, tolerance) => {
     const module = await load(component, options);
     const plain = await module.run();
     for (const [form, strength, of] of cases) {

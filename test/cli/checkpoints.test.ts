@@ -36,7 +36,7 @@ it('every command rejects a checkpoint that would run code with one sentence and
   ]) {
     const { code, stderr } = await run(args);
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/asks for "posix\.system", which weights do not need; nothing was executed/);
+    expect(stderr).toMatch(/imports "posix\.system", which weights do not use; nothing was executed/);
   }
   expect(existsSync(marker)).toBe(false);
 });

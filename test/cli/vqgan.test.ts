@@ -138,7 +138,7 @@ describe('invalid input', () => {
     ['an index beyond the codebook', '[[1024]]', 'codes[0][0]'],
     ['a fraction', '[[0.5]]', 'codes[0][0]'],
     ['an empty grid', '{"codes":[]}', 'codes'],
-    ['a grid that is too wide', JSON.stringify([Array.from({ length: 5000 }, () => 0)]), 'codes a side'],
+    ['a grid that is too wide', JSON.stringify([Array.from({ length: 5000 }, () => 0)]), 'codes per side'],
   ])('codes rejects %s', async (_, text, message) => {
     writeFileSync(folder.file('bad.json'), text);
     const { code, stdout, stderr } = await run(['codes', 'bad.json', '--decode', '-q'], folder.path);
@@ -154,7 +154,7 @@ describe('invalid input', () => {
     [['sketch', 'ring.png', '--model', 'none.ckpt'], 1, 'none.ckpt'],
     [['sketch', 'ring.png', '--config', 'none.yaml'], 1, 'none.yaml'],
     [['sketch', 'ring.png', '--width', '100'], 2, 'multiple of 8'],
-    [['sample', '--class', '3'], 2, 'no classes'],
+    [['sample', '--class', '3'], 2, 'not class-conditional'],
     [['sample', '--top-p', '0'], 2, 'topP'],
     [['sample', '--top-k', '0'], 2, '--top-k'],
     [['sample', '--temperature', 'hot'], 2, '--temperature'],

@@ -79,6 +79,6 @@ it('reports what is wrong in one sentence', async () => {
   expect(await safelight('pull', 'owner/none')).toMatchObject({ code: 1, stdout: '' });
   const missing = await safelight('inspect', 'owner/none');
   expect(missing.stderr).toBe(
-    "safelight: 'owner/none' is neither a file or folder here nor a downloaded model: `safelight pull owner/none` downloads it\n",
+    "safelight: 'owner/none' is neither a file or folder nor a downloaded model: `safelight pull owner/none` downloads it\n",
   );
 });

@@ -204,7 +204,7 @@ describe.skipIf(npmMissing)('the examples', () => {
     const { status, stdout, stderr } = run('batch', 'generate.mjs', 'rows.csv', 'rows');
     expect(status).toBe(1);
     expect(stdout).toBe(`${join('rows', '0001-a-pizza-hot.png')}\n`);
-    expect(stderr).toMatch(/^row 2: Expected .* for steps but received 0/m);
+    expect(stderr).toMatch(/^row 2: Expected .* for steps, received 0/m);
     expect(stderr).toContain('1 generated, 1 failed, of 2');
     expect(isPng('batch', 'rows', '0001-a-pizza-hot.png')).toBe(true);
   });
