@@ -4,8 +4,10 @@
 
 namespace safelight {
 
-void matrix_product(const float * a, const float * b, float * y, int64_t rows, int64_t columns,
-                    int64_t depth) {
+namespace {
+
+void multiply(const float * a, const float * b, float * y, int64_t rows, int64_t columns, int64_t depth,
+              const float * residual) {
     kernels::gemm_args args{};
     args.rows = rows;
     args.columns = columns;
@@ -18,7 +20,20 @@ void matrix_product(const float * a, const float * b, float * y, int64_t rows, i
         b, static_cast<size_t>(depth) * sizeof(float), kernels::storage::f32, nullptr, 1, sizeof(float)};
     args.act = kernels::activation::none;
     kernels::work_counter counter;
+    args.residual = residual;
     kernels::active().gemm(args, {0, 1, &counter, nullptr, nullptr});
+}
+
+}  // namespace
+
+void matrix_product(const float * a, const float * b, float * y, int64_t rows, int64_t columns,
+                    int64_t depth) {
+    multiply(a, b, y, rows, columns, depth, nullptr);
+}
+
+void add_matrix_product(const float * a, const float * b, float * y, int64_t rows, int64_t columns,
+                        int64_t depth) {
+    multiply(a, b, y, rows, columns, depth, y);
 }
 
 }  // namespace safelight

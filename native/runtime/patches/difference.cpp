@@ -73,13 +73,20 @@ void require_kernel(const patch_factors & factors, const std::string & role, con
     }
 }
 
+// `down` as [rank, width].
+factor_values down_factor(const patch_factors & factors, const matrix_size & size) {
+    factor_values down = factors.read("down");
+    int64_t rank = down.side(0);
+    if (rank < 1 || element_count(down.dims) != rank * size.width()) {
+        factors.mismatch("down", down.dims, to_string({rank, size.columns, size.kernel}));
+    }
+    return down;
+}
+
 values low_rank(const patch_factors & factors, const matrix_size & size) {
     if (!factors.has("mid")) {
-        factor_values down = factors.read("down");
+        factor_values down = down_factor(factors, size);
         int64_t rank = down.side(0);
-        if (rank < 1 || element_count(down.dims) != rank * size.width()) {
-            factors.mismatch("down", down.dims, to_string({rank, size.columns, size.kernel}));
-        }
         return product(factors.read("up", {size.rows, rank}).data, down.data, size.rows, rank, size.width());
     }
     factor_values core = factors.read("mid");
@@ -201,6 +208,21 @@ std::vector<float> difference_of(const patch_factors & factors, const matrix_siz
         default:
             return whole(factors, size);
     }
+}
+
+void add_difference_to(std::vector<float> & w, const patch_factors & factors, const matrix_size & size,
+                       float scale) {
+    if (factors.patch().change == weight_patch::kind::low_rank && !factors.has("mid")) {
+        factor_values down = down_factor(factors, size);
+        int64_t rank = down.side(0);
+        values up = factors.read("up", {size.rows, rank}).data;
+        for (float & value : up) value *= scale;
+        values right = transposed(down.data, rank, size.width());
+        add_matrix_product(up.data(), right.data(), w.data(), size.rows, size.width(), rank);
+        return;
+    }
+    values change = difference_of(factors, size);
+    for (size_t i = 0; i < w.size(); i++) w[i] += scale * change[i];
 }
 
 }  // namespace safelight

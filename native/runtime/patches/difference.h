@@ -19,4 +19,9 @@ struct matrix_size {
 // Throws ADAPTER_MISMATCH for factors that do not give this size.
 std::vector<float> difference_of(const patch_factors & factors, const matrix_size & size);
 
+// Adds scale · difference to w. A plain low-rank change is added in one pass, without the difference in
+// memory.
+void add_difference_to(std::vector<float> & w, const patch_factors & factors, const matrix_size & size,
+                       float scale);
+
 }  // namespace safelight

@@ -43,12 +43,11 @@ void to_magnitude(const patch_factors & factors, const values & w, values & chan
 }
 
 void add_difference(const patch_factors & factors, values & w, const matrix_size & size) {
-    values change = difference_of(factors, size);
     const weight_patch & patch = factors.patch();
-    if (patch.factor != 1) {
-        for (float & value : change) value *= patch.factor;
-    }
-    if (factors.has("magnitude")) to_magnitude(factors, w, change, size);
+    if (!factors.has("magnitude")) return add_difference_to(w, factors, size, patch.scale * patch.factor);
+    values change = difference_of(factors, size);
+    for (float & value : change) value *= patch.factor;
+    to_magnitude(factors, w, change, size);
     for (size_t i = 0; i < w.size(); i++) w[i] += patch.scale * change[i];
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "ggml-cpu.h"
 #include "runtime/graph/shape.h"
 
 namespace safelight {
@@ -18,6 +19,11 @@ std::vector<float> read_parameter(const ggml_tensor * from) {
     std::vector<float> out(count);
     if (from->type == GGML_TYPE_F32) {
         std::memcpy(out.data(), bytes, count * sizeof(float));
+        return out;
+    }
+    if (from->type == GGML_TYPE_F16) {
+        ggml_cpu_fp16_to_fp32(static_cast<const ggml_fp16_t *>(bytes), out.data(),
+                              static_cast<int64_t>(count));
         return out;
     }
     ggml_to_float_t to_float = ggml_get_type_traits(from->type)->to_float;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "ggml-cpu.h"
 #include "runtime/graph/strided.h"
 
 namespace safelight {
@@ -154,7 +155,7 @@ void encode(ggml_type type, const float * from, void * to, int64_t count, int64_
             std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
             break;
         case GGML_TYPE_F16:
-            ggml_fp32_to_fp16_row(from, static_cast<ggml_fp16_t *>(to), count);
+            ggml_cpu_fp32_to_fp16(from, static_cast<ggml_fp16_t *>(to), count);
             break;
         case GGML_TYPE_BF16:
             ggml_fp32_to_bf16_row(from, static_cast<ggml_bf16_t *>(to), count);
