@@ -301,6 +301,8 @@ export interface NativeAddon {
   /** Opens and closes a device. Throws BACKEND_UNAVAILABLE; a driver may also end the process. */
   tryDevice(backend: BackendName, device: string): void;
   physicalCores(): number;
+  /** Ends the process with this exit code, without destructors and exit handlers of native libraries. */
+  exit(code: number): never;
   /**
    * Returns the parameters that a module with this config requires. Throws UNSUPPORTED_MODEL or INVALID_OPTION for an
    * invalid config.

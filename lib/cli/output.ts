@@ -1,6 +1,7 @@
 /** Output of commands: results to stdout, everything else to stderr. */
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { exitImmediately } from '../binding/exit.js';
 import { SafelightError } from '../errors.js';
 import { Warnings } from '../warnings.js';
 import { EXIT, UsageError } from './failure.js';
@@ -15,11 +16,11 @@ export function guardPipes(): void {
     // Usually a full disk. An error of stderr itself cannot be reported.
     if (error.code !== undefined)
       process.stderr.write(`safelight: cannot write the output: ${error.message}\n`);
-    process.exit(EXIT.failed);
+    exitImmediately(EXIT.failed);
   };
   process.stdout.on(
     'error',
-    onError(() => process.exit(process.exitCode ?? 0)),
+    onError(() => exitImmediately(Number(process.exitCode ?? 0))),
   );
   process.stderr.on(
     'error',

@@ -114,8 +114,11 @@ function patchedCase(name: string, storage: StorageType = 'f32'): GpuCase {
       await using module = await fixtureModule(fixture, where, storage);
       await module.setPatches('whole', randomPatches(kind, config, folder, { rank: 3 }));
       await module.setPatches('part', randomPatches(kind, config, folder, { type: 'F16', part: true }));
+      const copies = randomPatches(kind, config, folder, { rank: 2 });
+      const merged = copies.patches.map(({ target }) => ({ target, storage: 'f16' as const }));
+      await module.setPatches('copies', { ...copies, merged });
       const results: Results = {};
-      for (const patches of ['whole', 'part', 'whole'])
+      for (const patches of ['whole', 'part', 'copies', 'whole'])
         for (const [i, { entry, inputs, params }] of fixture.cases.entries()) {
           const { outputs } = await module.run(entry, inputs, { params, patches });
           Object.assign(results, data(outputs, `${patches} ${i} `));

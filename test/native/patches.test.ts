@@ -268,6 +268,7 @@ describe('a patch set', () => {
   it('is rejected if it is not a valid patch plan', async () => {
     const module = await load(TEXT, {}, false);
     const weights = { files: [], entries: [] };
+    const full = { target, scale: 1, kind: 'full', factors: { full: 'a' } };
     const values: unknown[] = [
       ...[
         null,
@@ -278,11 +279,24 @@ describe('a patch set', () => {
         { weights, patches: [1] },
         { weights, patches: [{}] },
       ],
-      { weights, patches: [{ target, scale: '1', add: { full: 'a' } }] },
-      { weights, patches: [{ target, scale: 1 }] },
-      { weights, patches: [{ target, scale: 1, add: {} }] },
-      { weights, patches: [{ target, scale: 1, add: { full: '' } }] },
-      { weights, patches: [{ target, scale: 1, add: { full: 'a' }, rows: [1] }] },
+      ...[
+        { scale: '1' },
+        { kind: undefined },
+        { kind: 'none' },
+        { factors: undefined },
+        { factors: { full: 1 } },
+        { rows: [1] },
+        { axis: 'depth' },
+        { constraint: 'a' },
+      ].map((change) => ({ weights, merged: [], patches: [{ ...full, ...change }] })),
+      { weights, patches: [full] },
+      ...[1, [1], [{}], [{ target }], [{ target, storage: 'q2' }]].map((merged) => ({
+        weights,
+        patches: [full],
+        merged,
+      })),
+      // A form that cannot be computed next to the weight's product.
+      { weights, patches: [{ ...full, kind: 'multiply', factors: { weight: 'a' } }], merged: [] },
     ];
     for (const value of values)
       await expect(module.setPatches('a', value as PatchPlan), JSON.stringify(value)).rejects.toMatchObject({

@@ -68,6 +68,9 @@ class set_builder {
             if (found == entries_.end()) {
                 throw_mismatch("The patch of " + patch.target + " has no factor " + name);
             }
+            if (element_count(found->second->dims) < 1) {
+                throw_mismatch("The factor " + name + " of the patch of " + patch.target + " is empty");
+            }
             if (merged_names_.insert(name).second) {
                 merged.push_back({name, found->second->dims, weight_role::matrix});
             }
@@ -172,12 +175,23 @@ patch_set::patch_set(const patch_plan & plan, const std::vector<weight_requireme
         }
         changes_[patch.target].push_back(change);
     }
+    joined_ = std::make_unique<joined_changes>(changes_, options);
+    release_joined_factors();
     if (plan.merged.empty()) return;
     // Read once, on the CPU, and mapped if their type allows it.
     weights::options reading{find_device("cpu"), options.threads, /*map*/ true, options.cancel,
                              options.progress};
     weights factors(plan.weights, builder.merged, reading);
     merged_ = std::make_unique<merged_weights>(plan, module, base, factors, options);
+}
+
+// Frees the factors if every change was joined.
+void patch_set::release_joined_factors() {
+    if (joined_->bytes() == 0) return;
+    for (const auto & [name, changes] : changes_) {
+        if (!joined_->contains(changes)) return;
+    }
+    factors_.reset();
 }
 
 const std::vector<weight_change> & patch_set::of(const std::string & name) const {
@@ -191,7 +205,7 @@ tensor patch_set::replacement(const std::string & name) const {
 }
 
 uint64_t patch_set::bytes() const {
-    return factors_->bytes() + (merged_ ? merged_->bytes() : 0);
+    return (factors_ ? factors_->bytes() : 0) + joined_->bytes() + (merged_ ? merged_->bytes() : 0);
 }
 
 }  // namespace safelight

@@ -3,6 +3,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "runtime/patches/joined_changes.h"
 #include "runtime/patches/merged_weights.h"
 #include "runtime/patches/weight_patch.h"
 #include "runtime/weights/weights.h"
@@ -23,8 +24,11 @@ class patch_set : public weight_change_source {
     uint64_t bytes() const;
 
   private:
+    void release_joined_factors();
+
     std::unique_ptr<weights> factors_;  // of the changes that runs compute
     std::unordered_map<std::string, std::vector<weight_change>> changes_;
+    std::unique_ptr<joined_changes> joined_;
     std::unique_ptr<merged_weights> merged_;
 };
 

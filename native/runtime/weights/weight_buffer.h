@@ -20,6 +20,7 @@ class weight_buffer {
     tensor add(ggml_type type, const shape & dims);
     // Allocates every tensor that has no data yet. Throws OUT_OF_MEMORY, naming `purpose`.
     void allocate(ggml_backend_dev_t device, const std::string & purpose);
+    bool contains(const ggml_tensor * x) const { return buffer_ != nullptr && x->buffer == buffer_; }
     uint64_t bytes() const;
 
   private:
