@@ -6,6 +6,7 @@
  * TypeDoc calls the JavaScript compiler API, which TypeScript 7 does not have. A resolve hook replaces its `typescript` by
  * the dev dependency typescript-6, for this process only.
  */
+import { spawnSync } from 'node:child_process';
 import { register } from 'node:module';
 import { root } from './files.mjs';
 
@@ -16,4 +17,6 @@ export function resolve(specifier, context, next) {
 register(`data:text/javascript,${encodeURIComponent(hook)}`);
 
 process.chdir(root);
+// Links to sources need a remote; without one TypeDoc warns, and warnings are errors.
+if (spawnSync('git', ['remote', 'get-url', 'origin']).status !== 0) process.argv.push('--disableSources');
 await import(new URL('../node_modules/typedoc/dist/cli.js', import.meta.url).href);
