@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { SafelightError } from '../errors.js';
 import { missingInstructions } from './cpu.js';
+import { guardExit } from './exit-guard.js';
 import type { NativeAddon } from './types.js';
 
 const require = createRequire(import.meta.url);
@@ -18,7 +19,10 @@ let loaded: NativeAddon | undefined;
  * @throws BINARY_NOT_FOUND naming the paths tried and the command to run
  */
 export function addon(): NativeAddon {
-  loaded ??= load(packageFolder);
+  if (!loaded) {
+    loaded = load(packageFolder);
+    guardExit(loaded);
+  }
   return loaded;
 }
 

@@ -12,6 +12,7 @@ import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import type { GpuBackend } from './backend-choice.js';
 import { packageFolder } from './binding.js';
+import { guardExit } from './exit-guard.js';
 import type { BackendInfo, NativeAddon } from './types.js';
 
 const require = createRequire(import.meta.url);
@@ -78,6 +79,7 @@ export function gpuAddon(backend: GpuBackend): NativeAddon {
   let addon = addons.get(backend);
   if (!addon) {
     addon = require(file) as NativeAddon;
+    guardExit(addon);
     addons.set(backend, addon);
   }
   return addon;

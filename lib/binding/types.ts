@@ -301,6 +301,8 @@ export interface NativeAddon {
   /** Opens and closes a device. Throws BACKEND_UNAVAILABLE; a driver may also end the process. */
   tryDevice(backend: BackendName, device: string): void;
   physicalCores(): number;
+  /** Returns true while calls of this thread are in progress. */
+  busy(): boolean;
   /** Ends the process with this exit code, without destructors and exit handlers of native libraries. */
   exit(code: number): never;
   /**

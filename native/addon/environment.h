@@ -59,6 +59,8 @@ class environment {
     // Keeps a call and the event loop alive until end().
     void begin(std::shared_ptr<promise_worker> call);
     void end(promise_worker * call);
+    // True while calls are in progress.
+    bool busy() const { return !calls_.empty(); }
 
   private:
     explicit environment(Napi::Env env);

@@ -75,6 +75,10 @@ Napi::Value js_physical_cores(const Napi::CallbackInfo & info) {
     return Napi::Number::New(info.Env(), physical_cores());
 }
 
+Napi::Value js_busy(const Napi::CallbackInfo & info) {
+    return Napi::Boolean::New(info.Env(), environment::of(info.Env()).busy());
+}
+
 Napi::Value js_exit(const Napi::CallbackInfo & info) {
     std::_Exit(info[0].ToNumber().Int32Value());
 }
@@ -129,6 +133,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     exports.Set("skippedDevices", Napi::Function::New(env, js_skipped_devices, "skippedDevices"));
     exports.Set("tryDevice", Napi::Function::New(env, js_try_device, "tryDevice"));
     exports.Set("physicalCores", Napi::Function::New(env, js_physical_cores, "physicalCores"));
+    exports.Set("busy", Napi::Function::New(env, js_busy, "busy"));
     exports.Set("exit", Napi::Function::New(env, js_exit, "exit"));
     exports.Set("requirements", Napi::Function::New(env, js_requirements, "requirements"));
     exports.Set("createModule", Napi::Function::New(env, create_module, "createModule"));

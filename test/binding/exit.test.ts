@@ -26,6 +26,16 @@ it('ends the process with the code while threads compute, after listeners of exi
   for (let i = 0; i < 3; i++) expect(exitOf(generating)).toEqual({ status: 7, stdout: 'listener 7\n' });
 });
 
+it('lets process.exit end a process whose threads compute, after all listeners of exit', () => {
+  const generating = `
+    const pipeline = await Pipeline.load();
+    process.on('exit', () => console.log('later listener'));
+    await pipeline.generate({ prompt: 'a', steps: 900, onProgress: ({ step }) => { if (step > 2) process.exit(7); } });
+  `;
+  for (let i = 0; i < 3; i++)
+    expect(exitOf(generating)).toEqual({ status: 7, stdout: 'listener 7\nlater listener\n' });
+});
+
 it('ends the process if no native library is loaded', () => {
   expect(exitOf('exitImmediately(3);')).toEqual({ status: 3, stdout: 'listener 3\n' });
 });
