@@ -26,11 +26,6 @@ export function addon(): NativeAddon {
   return loaded;
 }
 
-/** Returns the native addon if it has been loaded. */
-export function loadedAddon(): NativeAddon | undefined {
-  return loaded;
-}
-
 /** @param folder the package's folder, for tests */
 export function load(folder: string): NativeAddon {
   const missing = missingInstructions();

@@ -1,5 +1,4 @@
 /** Handles Ctrl-C: the first aborts the work between two graph nodes, the second ends the process immediately. */
-import { exitImmediately } from '../binding/exit.js';
 import { EXIT, Interruption } from './failure.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
@@ -11,7 +10,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
-    if (controller.signal.aborted) exitImmediately(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
+    if (controller.signal.aborted) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
     // Starts a new line after the ^C that the terminal prints.
     const lineBreak = process.stderr.isTTY ? '\n' : '';
     const hint = name === 'SIGINT' ? ' (press Ctrl-C again to quit immediately)' : '';

@@ -18,9 +18,6 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   const { EXIT } = await import('./failure.js');
   const code = await run(process.argv.slice(2));
   // A normal exit would wait for threads, and a driver that is compiling a shader cannot be stopped.
-  if (code === EXIT.interrupted || code === EXIT.terminated) {
-    const { exitImmediately } = await import('../binding/exit.js');
-    exitImmediately(code);
-  }
+  if (code === EXIT.interrupted || code === EXIT.terminated) process.exit(code);
   process.exitCode = code;
 }

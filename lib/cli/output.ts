@@ -1,7 +1,6 @@
 /** Output of commands: results to stdout, everything else to stderr. */
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { exitImmediately } from '../binding/exit.js';
 import { SafelightError } from '../errors.js';
 import { Warnings } from '../warnings.js';
 import { EXIT, UsageError } from './failure.js';
@@ -16,11 +15,11 @@ export function guardPipes(): void {
     // Usually a full disk. An error of stderr itself cannot be reported.
     if (error.code !== undefined)
       process.stderr.write(`safelight: cannot write the output: ${error.message}\n`);
-    exitImmediately(EXIT.failed);
+    process.exit(EXIT.failed);
   };
   process.stdout.on(
     'error',
-    onError(() => exitImmediately(Number(process.exitCode ?? 0))),
+    onError(() => process.exit(process.exitCode ?? 0)),
   );
   process.stderr.on(
     'error',

@@ -1,5 +1,4 @@
 /** Runs a long-lived command until SIGINT or SIGTERM. */
-import { exitImmediately } from '../binding/exit.js';
 import { EXIT } from './failure.js';
 
 const STOPPING = 'Stopping when the running job has ended (press Ctrl-C again to quit immediately) ...';
@@ -15,7 +14,7 @@ export function untilStopped(
   return new Promise((resolve, reject) => {
     let closing = false;
     const stop = (name: NodeJS.Signals): void => {
-      if (closing) exitImmediately(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
+      if (closing) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
       closing = true;
       say(STOPPING);
       close().then(resolve, reject);
