@@ -4,10 +4,11 @@
 
 namespace safelight {
 
-int64_t element_count(const shape & dims) {
+int64_t element_count(const shape & dims, size_t first) {
     int64_t product = 1;
     bool empty = false;
-    for (int64_t n : dims) {
+    for (size_t i = first; i < dims.size(); i++) {
+        int64_t n = dims[i];
         if (n < 0) {
             return -1;
         }

@@ -32,16 +32,10 @@ values product(const values & a, const values & b, int64_t rows, int64_t depth, 
     return out;
 }
 
-int64_t product_of_sides(const shape & dims, size_t from) {
-    int64_t count = 1;
-    for (size_t i = from; i < dims.size(); i++) count *= dims[i];
-    return count;
-}
-
 // sum_ij core[i,j,k] left[i,o] right[j,c] -> [o, c, k], with left [I, O] and right [J, C].
 values with_core(const factor_values & core, const values & left, const values & right, int64_t rows,
                  int64_t columns) {
-    int64_t i = core.side(0), j = core.side(1), k = product_of_sides(core.dims, 2);
+    int64_t i = core.side(0), j = core.side(1), k = element_count(core.dims, 2);
     // core [I, J, K] -> [I, K, J], so that one product contracts J: [I*K, J] · [J, C].
     values turned(core.data.size());
     for (int64_t a = 0; a < i; a++) {
@@ -68,27 +62,31 @@ values with_core(const factor_values & core, const values & left, const values &
 
 void require_kernel(const patch_factors & factors, const std::string & role, const factor_values & core,
                     int64_t kernel) {
-    if (core.dims.size() < 2 || product_of_sides(core.dims, 2) != kernel) {
+    if (core.dims.size() < 2 || element_count(core.dims, 2) != kernel) {
         factors.mismatch(role, core.dims, "[r, r, kernel]");
     }
 }
 
-// `down` as [rank, width].
-factor_values down_factor(const patch_factors & factors, const matrix_size & size) {
-    factor_values down = factors.read("down");
-    int64_t rank = down.side(0);
-    if (rank < 1 || element_count(down.dims) != rank * size.width()) {
-        factors.mismatch("down", down.dims, to_string({rank, size.columns, size.kernel}));
+// The right factor of a low-rank product, [rank, width].
+factor_values right_side(const patch_factors & factors, const std::string & role, const matrix_size & size) {
+    factor_values found = factors.read(role);
+    int64_t rank = found.side(0);
+    if (rank < 1 || element_count(found.dims) != rank * size.width()) {
+        factors.mismatch(role, found.dims, to_string({rank, size.columns, size.kernel}));
     }
-    return down;
+    return found;
+}
+
+// left [rows, r] · right [r, width]
+values low_rank_product(const patch_factors & factors, const std::string & left, const std::string & right,
+                        const matrix_size & size) {
+    factor_values b = right_side(factors, right, size);
+    int64_t rank = b.side(0);
+    return product(factors.read(left, {size.rows, rank}).data, b.data, size.rows, rank, size.width());
 }
 
 values low_rank(const patch_factors & factors, const matrix_size & size) {
-    if (!factors.has("mid")) {
-        factor_values down = down_factor(factors, size);
-        int64_t rank = down.side(0);
-        return product(factors.read("up", {size.rows, rank}).data, down.data, size.rows, rank, size.width());
-    }
+    if (!factors.has("mid")) return low_rank_product(factors, "up", "down", size);
     factor_values core = factors.read("mid");
     require_kernel(factors, "mid", core, size.kernel);
     values up = factors.read("up", {size.rows, core.side(0)}).data;
@@ -99,14 +97,7 @@ values low_rank(const patch_factors & factors, const matrix_size & size) {
 // w_a [rows, r] · w_b [r, width], or with a core t [r, r, kernel]: w_a [r, rows], w_b [r, columns].
 values hadamard_factor(const patch_factors & factors, const std::string & which, const matrix_size & size) {
     std::string a = "w" + which + "_a", b = "w" + which + "_b", t = "t" + which;
-    if (!factors.has(t)) {
-        factor_values right = factors.read(b);
-        int64_t rank = right.side(0);
-        if (rank < 1 || element_count(right.dims) != rank * size.width()) {
-            factors.mismatch(b, right.dims, to_string({rank, size.width()}));
-        }
-        return product(factors.read(a, {size.rows, rank}).data, right.data, size.rows, rank, size.width());
-    }
+    if (!factors.has(t)) return low_rank_product(factors, a, b, size);
     factor_values core = factors.read(t);
     require_kernel(factors, t, core, size.kernel);
     return with_core(core, factors.read(a, {core.side(0), size.rows}).data,
@@ -142,7 +133,7 @@ kronecker_factor left_factor(const patch_factors & factors) {
 kronecker_factor right_factor(const patch_factors & factors, int64_t kernel) {
     if (factors.has("w2")) {
         factor_values w = factors.read("w2");
-        if (w.dims.size() < 2 || product_of_sides(w.dims, 2) != kernel) {
+        if (w.dims.size() < 2 || element_count(w.dims, 2) != kernel) {
             factors.mismatch("w2", w.dims, "[rows, columns, kernel]");
         }
         return {std::move(w.data), w.dims[0], w.dims[1], kernel};
@@ -155,9 +146,8 @@ kronecker_factor right_factor(const patch_factors & factors, int64_t kernel) {
         if (b.dims.size() < 2 || b.dims[0] != core.side(1)) factors.mismatch("w2_b", b.dims, "[r, columns]");
         return {with_core(core, a.data, b.data, a.dims[1], b.dims[1]), a.dims[1], b.dims[1], kernel};
     }
-    int64_t width = product_of_sides(b.dims, 1);
-    if (a.dims.size() < 2 || a.side(1) != b.side(0) || product_of_sides(a.dims, 2) != 1 ||
-        width % kernel != 0) {
+    int64_t width = element_count(b.dims, 1);
+    if (a.dims.size() < 2 || a.side(1) != b.side(0) || element_count(a.dims, 2) != 1 || width % kernel != 0) {
         factors.mismatch("w2_b", b.dims, to_string({a.side(1), -1}));
     }
     return {product(a.data, b.data, a.dims[0], a.dims[1], width), a.dims[0], width / kernel, kernel};
@@ -213,7 +203,7 @@ std::vector<float> difference_of(const patch_factors & factors, const matrix_siz
 void add_difference_to(std::vector<float> & w, const patch_factors & factors, const matrix_size & size,
                        float scale) {
     if (factors.patch().change == weight_patch::kind::low_rank && !factors.has("mid")) {
-        factor_values down = down_factor(factors, size);
+        factor_values down = right_side(factors, "down", size);
         int64_t rank = down.side(0);
         values up = factors.read("up", {size.rows, rank}).data;
         for (float & value : up) value *= scale;

@@ -1,7 +1,6 @@
 #include "runtime/patches/joined_changes.h"
 
 #include "runtime/patches/patch_factors.h"
-#include "runtime/weights/convert.h"
 
 namespace safelight {
 
@@ -35,7 +34,7 @@ bool joinable(const std::vector<weight_change> & changes) {
 }
 
 struct join {
-    const std::vector<weight_change> * parts;
+    std::vector<weight_change> * parts;
     weight_change whole;
 };
 
@@ -46,12 +45,6 @@ shape dims_of(const ggml_tensor * x, int dim, int64_t size) {
     shape dims;
     for (int i = count - 1; i >= 0; i--) dims.push_back(ne[i]);
     return dims;
-}
-
-void write(const std::vector<float> & values, tensor to) {
-    std::vector<std::byte> bytes(ggml_nbytes(to));
-    encode(to->type, values.data(), bytes.data(), static_cast<int64_t>(values.size()), to->ne[0]);
-    ggml_backend_tensor_set(to, bytes.data(), 0, bytes.size());
 }
 
 void fill(const join & joined) {
@@ -70,40 +63,38 @@ void fill(const join & joined) {
         }
         first += rank;
     }
-    write(down, joined.whole.down);
-    write(up, joined.whole.up);
+    write_parameter(down, joined.whole.down);
+    write_parameter(up, joined.whole.up);
 }
 
 }  // namespace
 
 joined_changes::joined_changes(changes & all, const weights::options & options) {
-    size_t count = 0;
-    for (const auto & [name, parts] : all) count += joinable(parts) ? 1 : 0;
-    if (count == 0) return;
-    buffer_ = std::make_unique<weight_buffer>(2 * count);
-    std::unordered_map<std::string, join> joins;
-    for (const auto & [name, parts] : all) {
-        if (!joinable(parts)) continue;
+    std::vector<join> joins;
+    for (auto & [name, parts] : all) {
+        if (joinable(parts)) joins.push_back({&parts, parts[0]});
+    }
+    if (joins.empty()) return;
+    buffer_ = std::make_unique<weight_buffer>(2 * joins.size());
+    for (join & joined : joins) {
+        const weight_change & first = joined.parts->front();
         int64_t rank = 0;
         bool same_type = true;
-        for (const weight_change & part : parts) {
+        for (const weight_change & part : *joined.parts) {
             rank += rank_of(part);
-            same_type = same_type && part.down->type == parts[0].down->type;
+            same_type = same_type && part.down->type == first.down->type;
         }
-        const weight_change & first = parts[0];
-        weight_change whole = first;
-        whole.scale = 1;
-        whole.down = buffer_->add(same_type ? first.down->type : GGML_TYPE_F32,
-                                  dims_of(first.down, rank_dim(first), rank));
-        whole.up = buffer_->add(GGML_TYPE_F32, dims_of(first.up, 0, rank));
-        joins[name] = {&parts, whole};
+        joined.whole.scale = 1;
+        joined.whole.down = buffer_->add(same_type ? first.down->type : GGML_TYPE_F32,
+                                         dims_of(first.down, rank_dim(first), rank));
+        joined.whole.up = buffer_->add(GGML_TYPE_F32, dims_of(first.up, 0, rank));
     }
     buffer_->allocate(options.device, "The factors of adapters");
-    for (const auto & [name, joined] : joins) {
+    for (join & joined : joins) {
         options.cancel.throw_if_cancelled();
         fill(joined);
+        *joined.parts = {joined.whole};
     }
-    for (const auto & [name, joined] : joins) all[name] = {joined.whole};
 }
 
 }  // namespace safelight

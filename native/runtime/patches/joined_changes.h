@@ -19,8 +19,8 @@ class joined_changes {
     joined_changes(changes & all, const weights::options & options);
 
     // True if these changes of a weight were joined, and no longer use the factors that they were made of.
-    bool contains(const std::vector<weight_change> & changes) const {
-        return buffer_ && changes.size() == 1 && changes[0].down && buffer_->contains(changes[0].down);
+    bool contains(const std::vector<weight_change> & parts) const {
+        return buffer_ && parts.size() == 1 && parts[0].down && buffer_->contains(parts[0].down);
     }
     uint64_t bytes() const { return buffer_ ? buffer_->bytes() : 0; }
 

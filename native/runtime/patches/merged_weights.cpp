@@ -8,7 +8,6 @@
 #include "runtime/patches/difference.h"
 #include "runtime/patches/rotation.h"
 #include "runtime/threads.h"
-#include "runtime/weights/convert.h"
 
 namespace safelight {
 
@@ -73,22 +72,11 @@ void change(const patch_factors & factors, values & w, const matrix_size & size)
     }
 }
 
-weight_patch::range within(const std::optional<weight_patch::range> & part, int64_t count,
-                           const weight_patch & patch) {
-    if (!part) return {0, count};
-    if (part->begin < 0 || part->begin >= part->end || part->end > count) {
-        throw error("ADAPTER_MISMATCH", "A patch of " + patch.target + " changes " +
-                                            std::to_string(part->begin) + " to " + std::to_string(part->end) +
-                                            " of " + std::to_string(count));
-    }
-    return *part;
-}
-
 // Applies a patch to its part of the parameter.
 void apply(const patch_factors & factors, values & w, const matrix_size & whole) {
     const weight_patch & patch = factors.patch();
-    weight_patch::range rows = within(patch.rows, whole.rows, patch);
-    weight_patch::range columns = within(patch.columns, whole.columns, patch);
+    weight_patch::range rows = part_of(patch.rows, whole.rows, patch, "rows");
+    weight_patch::range columns = part_of(patch.columns, whole.columns, patch, "columns");
     matrix_size size{rows.end - rows.begin, columns.end - columns.begin, whole.kernel};
     if (size.rows == whole.rows && size.columns == whole.columns) return change(factors, w, whole);
     values part(static_cast<size_t>(size.count()));
@@ -106,25 +94,7 @@ void apply(const patch_factors & factors, values & w, const matrix_size & whole)
 
 matrix_size size_of(const weight_requirement & parameter) {
     const shape & dims = parameter.dims;
-    int64_t kernel = 1;
-    for (size_t i = 2; i < dims.size(); i++) kernel *= dims[i];
-    return {dims.empty() ? 1 : dims[0], dims.size() > 1 ? dims[1] : 1, kernel};
-}
-
-values read_one(const ggml_tensor * from, std::mutex & device) {
-    if (ggml_backend_buffer_is_host(from->buffer)) return read_parameter(from);
-    std::lock_guard<std::mutex> lock(device);
-    return read_parameter(from);
-}
-
-void store(const values & w, tensor to, std::mutex & device) {
-    auto count = static_cast<int64_t>(w.size());
-    if (ggml_backend_buffer_is_host(to->buffer))
-        return encode(to->type, w.data(), to->data, count, to->ne[0]);
-    std::vector<std::byte> staging(ggml_nbytes(to));
-    encode(to->type, w.data(), staging.data(), count, to->ne[0]);
-    std::lock_guard<std::mutex> lock(device);
-    ggml_backend_tensor_set(to, staging.data(), 0, staging.size());
+    return {dims.empty() ? 1 : dims[0], dims.size() > 1 ? dims[1] : 1, element_count(dims, 2)};
 }
 
 }  // namespace
@@ -164,12 +134,12 @@ merged_weights::merged_weights(const patch_plan & plan, const std::vector<weight
     parallel_for(static_cast<int64_t>(jobs.size()), how.threads, [&](int64_t i) {
         how.cancel.throw_if_cancelled();
         const job & one = jobs[static_cast<size_t>(i)];
-        values w = read_one(one.from, device);
+        values w = read_parameter(one.from, &device);
         for (const weight_patch * patch : one.patches) {
             how.cancel.throw_if_cancelled();
             apply(patch_factors(*patch, factors, entries), w, size_of(*one.parameter));
         }
-        store(w, one.to, device);
+        write_parameter(w, one.to, &device);
     });
     for (const job & one : jobs) copies_[one.parameter->name] = one.to;
 }

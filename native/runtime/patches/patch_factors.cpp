@@ -1,38 +1,52 @@
 #include "runtime/patches/patch_factors.h"
 
-#include <cstring>
-
-#include "ggml-cpu.h"
 #include "runtime/graph/shape.h"
+#include "runtime/weights/convert.h"
 
 namespace safelight {
 
-std::vector<float> read_parameter(const ggml_tensor * from) {
-    auto count = static_cast<size_t>(ggml_nelements(from));
+weight_patch::range part_of(const std::optional<weight_patch::range> & part, int64_t count,
+                            const weight_patch & patch, const char * what) {
+    if (!part) return {0, count};
+    if (part->begin < 0 || part->begin >= part->end || part->end > count) {
+        throw error("ADAPTER_MISMATCH", "A patch of " + patch.target + " changes " + what + " " +
+                                            std::to_string(part->begin) + " to " + std::to_string(part->end) +
+                                            " of " + std::to_string(count));
+    }
+    return *part;
+}
+
+namespace {
+
+std::unique_lock<std::mutex> locked(std::mutex * device) {
+    return device == nullptr ? std::unique_lock<std::mutex>() : std::unique_lock<std::mutex>(*device);
+}
+
+}  // namespace
+
+std::vector<float> read_parameter(const ggml_tensor * from, std::mutex * device) {
     std::vector<std::byte> copied;
-    const void * bytes = from->data;
+    const auto * bytes = static_cast<const std::byte *>(from->data);
     if (!ggml_backend_buffer_is_host(from->buffer)) {
         copied.resize(ggml_nbytes(from));
+        auto lock = locked(device);
         ggml_backend_tensor_get(from, copied.data(), 0, copied.size());
         bytes = copied.data();
     }
-    std::vector<float> out(count);
-    if (from->type == GGML_TYPE_F32) {
-        std::memcpy(out.data(), bytes, count * sizeof(float));
-        return out;
-    }
-    if (from->type == GGML_TYPE_F16) {
-        ggml_cpu_fp16_to_fp32(static_cast<const ggml_fp16_t *>(bytes), out.data(),
-                              static_cast<int64_t>(count));
-        return out;
-    }
-    ggml_to_float_t to_float = ggml_get_type_traits(from->type)->to_float;
-    if (to_float == nullptr) {
-        throw error("UNSUPPORTED_MODEL",
-                    std::string("Weights in ") + ggml_type_name(from->type) + " cannot be rewritten");
-    }
-    to_float(bytes, out.data(), static_cast<int64_t>(count));
+    std::vector<float> out(static_cast<size_t>(ggml_nelements(from)));
+    decode(static_cast<source_type>(from->type), bytes, out.data(), ggml_nelements(from));
     return out;
+}
+
+void write_parameter(const std::vector<float> & values, tensor to, std::mutex * device) {
+    auto count = static_cast<int64_t>(values.size());
+    if (ggml_backend_buffer_is_host(to->buffer)) {
+        return encode(to->type, values.data(), to->data, count, to->ne[0]);
+    }
+    std::vector<std::byte> bytes(ggml_nbytes(to));
+    encode(to->type, values.data(), bytes.data(), count, to->ne[0]);
+    auto lock = locked(device);
+    ggml_backend_tensor_set(to, bytes.data(), 0, bytes.size());
 }
 
 factor_values patch_factors::read(const std::string & role) const {

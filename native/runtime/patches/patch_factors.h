@@ -1,6 +1,7 @@
 #pragma once
 
-#include <functional>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,14 @@ class patch_factors {
     const std::map<std::string, const weight_entry *> & entries_;
 };
 
-// Values of a parameter on any device, in f32.
-std::vector<float> read_parameter(const ggml_tensor * from);
+// Returns the rows or columns that a patch changes, by default all. Throws ADAPTER_MISMATCH for a range
+// beyond `count`; `what` names it in the message.
+weight_patch::range part_of(const std::optional<weight_patch::range> & part, int64_t count,
+                            const weight_patch & patch, const char * what);
+
+// Reads a parameter from any device, as f32, or writes it in the type of the tensor. Threads that share a
+// device pass a mutex, which is locked while bytes are copied from or to the device.
+std::vector<float> read_parameter(const ggml_tensor * from, std::mutex * device = nullptr);
+void write_parameter(const std::vector<float> & values, tensor to, std::mutex * device = nullptr);
 
 }  // namespace safelight

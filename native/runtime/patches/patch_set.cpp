@@ -17,16 +17,6 @@ constexpr size_t max_patches = 1 << 17;
     throw error("ADAPTER_MISMATCH", what);
 }
 
-weight_patch::range checked_range(const std::optional<weight_patch::range> & part, int64_t count,
-                                  const weight_patch & patch, const char * what) {
-    if (!part) return {0, count};
-    if (part->begin < 0 || part->begin >= part->end || part->end > count) {
-        throw_mismatch("A patch of " + patch.target + " changes " + what + " " + std::to_string(part->begin) +
-                       " to " + std::to_string(part->end) + " of " + std::to_string(count));
-    }
-    return *part;
-}
-
 class set_builder {
   public:
     set_builder(const patch_plan & plan, const std::vector<weight_requirement> & module) {
@@ -94,8 +84,8 @@ class set_builder {
             throw error("INVALID_OPTION", "Expected " + patch.target + " among the merged parameters");
         }
         const weight_requirement & target = target_of(patch);
-        weight_patch::range rows = checked_range(patch.rows, target.dims[0], patch, "rows");
-        weight_patch::range columns = checked_range(patch.columns, target.dims[1], patch, "columns");
+        weight_patch::range rows = part_of(patch.rows, target.dims[0], patch, "rows");
+        weight_patch::range columns = part_of(patch.columns, target.dims[1], patch, "columns");
         shape input_factor = target.dims;
         input_factor[1] = columns.end - columns.begin;
         shape up;

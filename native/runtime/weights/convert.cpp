@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ggml-cpu.h"
+#include "runtime/graph/shape.h"
 #include "runtime/graph/strided.h"
 
 namespace safelight {
@@ -92,18 +93,10 @@ std::vector<float> transposed(const weight_entry & entry, const std::byte * from
     return out;
 }
 
-int64_t source_row_elements(const weight_entry & entry) {
-    int64_t count = 1;
-    for (size_t i = 1; i < entry.source_dims.size(); i++) {
-        count *= entry.source_dims[i];
-    }
-    return count;
-}
-
 // Returns elements [first, first + count) of the rows that the entry selects from each group of source rows.
 std::vector<float> gathered(const weight_entry & entry, const std::byte * from, int64_t first,
                             int64_t count) {
-    int64_t row = source_row_elements(entry);
+    int64_t row = element_count(entry.source_dims, 1);
     int64_t selected_elements = (entry.row_end - entry.row_begin) * row;  // elements selected from each group
     int64_t group_elements = entry.source_dims[0] / entry.groups * row;   // elements of a group
     std::vector<float> out(static_cast<size_t>(count));
@@ -133,7 +126,7 @@ void decode(source_type type, const std::byte * from, float * to, int64_t count)
             std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
             break;
         case source_type::f16:
-            convert_unaligned<ggml_fp16_t>(from, to, count, ggml_fp16_to_fp32_row);
+            convert_unaligned<ggml_fp16_t>(from, to, count, ggml_cpu_fp16_to_fp32);
             break;
         case source_type::bf16:
             convert_unaligned<ggml_bf16_t>(from, to, count, ggml_bf16_to_fp32_row);
@@ -188,7 +181,7 @@ void convert_rows(const weight_entry & entry, const std::byte * from, int64_t ro
     }
     int64_t skipped = 0;  // elements of the source before the result's first one
     if (entry.op == weight_entry::transform::rows) {
-        skipped = entry.row_begin * source_row_elements(entry);
+        skipped = entry.row_begin * element_count(entry.source_dims, 1);
     }
     int64_t block = block_elements(entry.type);
     int64_t first = skipped + begin * row, lead = first % block;
