@@ -2,6 +2,7 @@
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { AddChange, Hadamard, Kronecker, WeightPatch } from '../modules/weight-patch.js';
+import { elementCount } from '../tensor/shape.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
 import { scaleOf } from './lora-metadata.js';
 import type { AdaptedComponent } from './model-layers.js';
@@ -85,18 +86,18 @@ function lowRank(part: LoraPart, file: LoraFile): Difference | undefined {
   const [rank = 0, columns = 0, ...kernel] = down.shape;
   const [rows = 0] = up.shape;
   if (!mid) {
-    const size = [rows, columns, area(kernel)] as const;
+    const size = [rows, columns, elementCount(kernel)] as const;
     return { add: { up, down }, rank, size, named: down, expected: [[up, [rows, rank]]] };
   }
   const [left = 0, right = 0, ...core] = mid.shape;
   const expected = [[up, [rows, left]] as const, [down, [right, columns]] as const];
-  return { add: { up, down, mid }, rank, size: [rows, columns, area(core)], named: mid, expected };
+  return { add: { up, down, mid }, rank, size: [rows, columns, elementCount(core)], named: mid, expected };
 }
 
 /** Returns the whole difference of a layer's weight. */
 export function fullChange(diff: TensorInfo): StoredChange {
   const [rows = 0, columns = 1, ...kernel] = diff.shape;
-  const size = [rows, columns, area(kernel)] as const;
+  const size = [rows, columns, elementCount(kernel)] as const;
   return { change: { add: { full: diff } }, scale: 1, size, named: diff, expected: [] };
 }
 
@@ -111,7 +112,7 @@ function hadamard(part: LoraPart, file: LoraFile, kernel: readonly number[]): Di
     const [first, second] = [t1.shape, t2.shape];
     return {
       add: { hadamard: { w1a, w1b, w2a, w2b, t1, t2 } },
-      ...{ rank, size: [rows, width, area(first.slice(2))] as const, named: w1b },
+      ...{ rank, size: [rows, width, elementCount(first.slice(2))] as const, named: w1b },
       expected: [
         [t2, [second[0] ?? 0, second[1] ?? 0, ...first.slice(2)]],
         ...[w1a, w2a].map((a, i) => [a, [(i ? second : first)[0] ?? 0, rows]] as const),
@@ -120,7 +121,7 @@ function hadamard(part: LoraPart, file: LoraFile, kernel: readonly number[]): Di
     };
   }
   const rows = w1a.shape[0] ?? 0;
-  const spread = area(kernel);
+  const spread = elementCount(kernel);
   const factors: Hadamard['hadamard'] = { w1a, w1b, w2a, w2b };
   return {
     add: { hadamard: factors },
@@ -138,7 +139,7 @@ function kronecker(part: LoraPart, file: LoraFile, kernel: readonly number[]): D
   const { lokr_w2: w2, lokr_w2_a: w2a, lokr_w2_b: w2b, lokr_t2: t2 } = part.tensors;
   if (!w1 && !w1a && !w1b && !w2 && !w2a && !w2b && !t2) return undefined;
   const left = w1 ? w1.shape : w1a && w1b ? [w1a.shape[0] ?? 0, w1b.shape[1] ?? 0] : undefined;
-  const right = w2 ? w2.shape : w2a && w2b ? rightShape(w2a, w2b, t2, area(kernel)) : undefined;
+  const right = w2 ? w2.shape : w2a && w2b ? rightShape(w2a, w2b, t2, elementCount(kernel)) : undefined;
   if (!left || !right) throw incomplete(part, file);
   const [rows = 0, columns = 0] = left;
   const [inner = 0, across = 0, ...core] = right;
@@ -158,7 +159,7 @@ function kronecker(part: LoraPart, file: LoraFile, kernel: readonly number[]): D
     add: { kronecker: factors },
     // Two whole matrices have no rank, and trainers then ignore alpha.
     rank: ranked?.shape[0] ?? null,
-    size: [rows * inner, columns * across, area(core)],
+    size: [rows * inner, columns * across, elementCount(core)],
     named: (w2 ?? w2a)!,
     expected: pairs,
   };
@@ -167,12 +168,12 @@ function kronecker(part: LoraPart, file: LoraFile, kernel: readonly number[]): D
 /** Shape of the right side that two factors make: `[rows, r] · [r, columns ...]`, or with a core `[r, r, kh, kw]`. */
 function rightShape(a: TensorInfo, b: TensorInfo, core: TensorInfo | undefined, spread: number): number[] {
   if (core) return [a.shape[1] ?? 0, b.shape[1] ?? 0, ...core.shape.slice(2)];
-  return [a.shape[0] ?? 0, area(b.shape.slice(1)) / spread, spread];
+  return [a.shape[0] ?? 0, elementCount(b.shape.slice(1)) / spread, spread];
 }
 
 /** LyCORIS' IA3: a vector over outputs or inputs, surrounded by ones for a convolution. */
 function multiplication(weight: TensorInfo, onInput: boolean): StoredChange {
-  const length = area(weight.shape);
+  const length = elementCount(weight.shape);
   return {
     change: { multiply: weight, axis: onInput ? 'input' : 'output' },
     ...{ scale: 1, named: weight, expected: [] },
@@ -202,16 +203,13 @@ function rotationOf(blocks: TensorInfo, part: LoraPart, rows: number, file: Lora
 
 /** `[rows, 1, ...]` or `[rows]` has a norm per output row (PEFT, LyCORIS' default), `[1, columns, 1, 1]` one per input column. */
 function axisOf({ shape }: TensorInfo, columns: number): 'output' | 'input' {
-  const across = shape.length > 1 && shape[0] === 1 && shape[1] === columns && area(shape) === columns;
+  const across =
+    shape.length > 1 && shape[0] === 1 && shape[1] === columns && elementCount(shape) === columns;
   return across ? 'input' : 'output';
 }
 
 function checkAlpha({ alpha, layer }: LoraPart, value: number, file: LoraFile): void {
   if (!Number.isFinite(value)) throw invalid(file, `has the alpha ${alpha} for ${JSON.stringify(layer)}`);
-}
-
-function area(sides: readonly number[]): number {
-  return sides.reduce((product, side) => product * side, 1);
 }
 
 function incomplete({ keys }: LoraPart, file: LoraFile): SafelightError {

@@ -3,6 +3,7 @@ import { sameShape } from '../checkpoint/weights/storage.js';
 import { formatShape, type TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../errors.js';
 import type { WeightPatch } from '../modules/weight-patch.js';
+import { elementCount } from '../tensor/shape.js';
 import { changeOf, fullChange, type StoredChange } from './lora-change.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
 import type { AdaptedComponent, ModelLayer, ModelLayers } from './model-layers.js';
@@ -81,7 +82,13 @@ class LayerPatches {
       this.checkSize(stored, columns);
       for (const [tensor, expected] of stored.expected) this.checkShape(tensor, expected);
       const { change, scale } = stored;
-      return { ...{ target: `${layer.name}.weight`, scale }, ...within(layer, columns), change };
+      const [, all] = layer.shape;
+      return {
+        ...{ target: `${layer.name}.weight`, scale },
+        ...(columns === all ? {} : { columns: [0, columns] as const }),
+        ...factorRowsOf(layer),
+        change,
+      };
     });
   }
 
@@ -89,19 +96,12 @@ class LayerPatches {
   private ofVector(target: string, difference: TensorInfo | undefined): WeightPatch[] {
     if (!difference) return [];
     this.checkShape(difference, [this.rows]);
-    const [all = 0] = this.layer.shape;
-    return [
-      {
-        ...{ target, scale: 1 },
-        ...within(this.layer, this.layer.shape[1] ?? all),
-        change: { add: { full: difference } },
-      },
-    ];
+    return [{ target, scale: 1, ...factorRowsOf(this.layer), change: { add: { full: difference } } }];
   }
 
   private checkSize({ size, named }: StoredChange, columns: number): void {
     const { shape } = this.layer;
-    const expected = [this.rows, columns, area(shape.slice(2))];
+    const expected = [this.rows, columns, elementCount(shape.slice(2))];
     if (size.every((side, i) => side === null || (side > 0 && side === expected[i]))) return;
     const changed = formatShape([this.rows, columns, ...shape.slice(2)]);
     throw this.wrongShape(named, `a tensor that changes a weight of shape ${changed}`);
@@ -129,20 +129,13 @@ function columnsOf({ name, shape }: ModelLayer, { size: [, columns] }: StoredCha
   return name === 'conv_in' && columns !== null && columns > 0 && columns < all ? columns : all;
 }
 
-function within({ shape, third }: ModelLayer, columns: number): Pick<WeightPatch, 'columns' | 'factorRows'> {
-  const [rows = 0, all = columns] = shape;
-  return {
-    ...(columns === all ? {} : { columns: [0, columns] as const }),
-    ...(third === undefined ? {} : { factorRows: [third * rows, (third + 1) * rows] as const }),
-  };
+/** Returns the rows of a fused q, k, v weight that belong to the layer. */
+function factorRowsOf({ shape: [rows = 0], third }: ModelLayer): Pick<WeightPatch, 'factorRows'> {
+  return third === undefined ? {} : { factorRows: [third * rows, (third + 1) * rows] };
 }
 
 function withoutOnes(shape: readonly number[]): number[] {
   return shape.filter((side) => side !== 1);
-}
-
-function area(sides: readonly number[]): number {
-  return sides.reduce((product, side) => product * side, 1);
 }
 
 function mismatch(file: LoraFile, model: AdaptedModel, reason: string): SafelightError {

@@ -9,6 +9,7 @@ import type { WeightPlan, WeightPlanEntry } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
 import { sameShape } from '../checkpoint/weights/storage.js';
 import { SafelightError } from '../errors.js';
+import { elementCount } from '../tensor/shape.js';
 
 interface Options {
   readonly threads?: number | undefined;
@@ -70,7 +71,7 @@ function layOut(entries: readonly WeightPlanEntry[]): number[] {
 }
 
 function bytesOf({ shape }: WeightPlanEntry): number {
-  return 2 * shape.reduce((all, side) => all * side, 1);
+  return 2 * elementCount(shape);
 }
 
 async function temporaryFolder(): Promise<string> {

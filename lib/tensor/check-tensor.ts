@@ -1,5 +1,6 @@
 /** Validates tensors that callers pass, before any computation. */
 import { invalidOption, SafelightError } from '../errors.js';
+import { elementCount } from './shape.js';
 import { allFinite } from './stats.js';
 import { type AnyTensor, type DType, Tensor } from './tensor.js';
 
@@ -40,7 +41,7 @@ function checkShape(name: string, value: unknown, shape: readonly Side[], dtype:
     tensor.shape.every((side, i) => (typeof shape[i] === 'number' ? side === shape[i] : side >= 1));
   if (!fits) throw mismatch(name, expected, `${tensor.dtype} [${tensor.shape.join(', ')}]`);
   // Transferring memory to another thread leaves an empty array behind.
-  const size = tensor.shape.reduce((product, side) => product * side, 1);
+  const size = elementCount(tensor.shape);
   if (tensor.data.length !== size)
     throw mismatch(name, `${size} numbers`, `${tensor.data.length} (its memory was transferred)`);
   return tensor;

@@ -6,6 +6,7 @@
  */
 import { SafelightError } from '../errors.js';
 import type { TensorData } from './dtypes.js';
+import { elementCount } from './shape.js';
 
 export interface NpyArray {
   readonly data: TensorData;
@@ -56,7 +57,7 @@ export function parseNpy(bytes: Uint8Array): NpyArray {
   const { descr, fortran, shape, start } = readHeader(bytes, view);
   const type = Object.hasOwn(TYPES, descr) ? TYPES[descr] : undefined;
   if (!type) throw invalid(`its element type '${descr}' is not one of ${Object.keys(TYPES).join(', ')}`);
-  const count = shape.reduce((n, d) => n * d, 1);
+  const count = elementCount(shape);
   if (!Number.isSafeInteger(count) || count * type.bytes !== bytes.length - start) {
     throw invalid(
       `the ${bytes.length - start} bytes after its header do not match a '${descr}' array of shape (${shape.join(', ')})`,

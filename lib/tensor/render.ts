@@ -3,6 +3,7 @@
 import { invalidOption } from '../errors.js';
 import type { TensorData } from './dtypes.js';
 import { heatColor } from './heat.js';
+import { elementCount } from './shape.js';
 import { statsOf } from './stats.js';
 
 /** RGB pixels of three bytes each, in rows from the top left. */
@@ -74,7 +75,7 @@ export function renderTensor(data: TensorData, shape: readonly number[], options
   const width = shape.at(-1) ?? 1;
   const height = shape.at(-2) ?? 1;
   const channels = shape.at(-3) ?? 1;
-  const batch = shape.slice(0, -3).reduce((n, d) => n * d, 1);
+  const batch = elementCount(shape.slice(0, -3));
   if (data.length === 0) throw invalidOption('tensor', 'at least one element', data.length);
   const scale = options.scale ?? 1;
   if (!Number.isInteger(scale) || scale < 1)

@@ -17,8 +17,13 @@ export interface Span {
   readonly dropped: boolean;
 }
 
+/** Returns the number of elements of a shape that is known to be valid. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1);
+}
+
 /**
- * Returns the product of a shape.
+ * Checks a shape and returns its number of elements.
  * @throws INVALID_OPTION if a dimension is not an integer >= 0, or the product is not exact
  */
 export function sizeOf(shape: readonly number[]): number {

@@ -12,6 +12,7 @@ import { invalidOption, throwIfAborted } from '../errors.js';
 import { pathOf, STDOUT } from '../files/destination.js';
 import { writeLargeOutput } from '../files/write.js';
 import { withRowBlocks } from '../modules/row-blocks.js';
+import { elementCount } from '../tensor/shape.js';
 import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
@@ -89,7 +90,7 @@ export async function convertModel(
     tensors.map(({ name, type, shape }) => ({ name, type: type.toUpperCase(), shape })),
   );
   const { plan, offsets } = joinPlans(planned, layout.offsets, ({ shape, storage: type }) =>
-    storedBytes(product(shape), type as StorageType),
+    storedBytes(elementCount(shape), type as StorageType),
   );
   for (const [i, { weights }] of source.parts.entries())
     await weights.verify(
@@ -150,8 +151,4 @@ function typesOf(types: readonly StorageType[], lengths: readonly number[]): Con
     groups.set(type, { tensors: tensors + 1, bytes: bytes + lengths[i]! });
   });
   return [...groups].map(([type, group]) => ({ type, ...group })).sort((a, b) => b.bytes - a.bytes);
-}
-
-function product(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
 }

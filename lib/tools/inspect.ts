@@ -30,6 +30,7 @@ import { openComponentFile, openComponentFolder } from '../families/shared/singl
 import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import { oneOf } from '../known-keys.js';
+import { elementCount } from '../tensor/shape.js';
 
 export interface InspectOptions extends OpenModelOptions {
   /** Storage of the weight plans; default as in the files. */
@@ -223,7 +224,7 @@ function describe(
     let bytes = 0;
     for (const parameter of needed) {
       const { tensor, shape } = weights.parameter(parameter);
-      parameters += shape.reduce((product, side) => product * side, 1);
+      parameters += elementCount(shape);
       if (!used.has(tensor)) bytes += tensor.length;
       used.add(tensor);
     }

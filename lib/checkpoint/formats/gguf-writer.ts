@@ -1,5 +1,6 @@
 /** Computes the layout of a GGUF file (version 3): the bytes before the data, and the offset of each tensor's data. */
 import { SafelightError } from '../../errors.js';
+import { elementCount } from '../../tensor/shape.js';
 import { GGUF_VALUE, ggufType, ggufTypeId } from './gguf-types.js';
 
 export interface GgufTensor {
@@ -68,7 +69,7 @@ function bytesOf({ name, type: typeName, shape }: GgufTensor): number {
       `${name} of shape [${shape.join(', ')}] cannot be stored as ${typeName} in GGUF`,
     );
   }
-  return (shape.reduce((product, side) => product * side, 1) / type.block) * type.bytes;
+  return (elementCount(shape) / type.block) * type.bytes;
 }
 
 function aligned(position: number): number {

@@ -9,6 +9,7 @@
 import { resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
+import { elementCount } from '../../tensor/shape.js';
 import { formatShape, type TensorInfo } from '../weights/tensor-index.js';
 import { type Fail, GgufCursor, NeedMoreBytes } from './gguf-cursor.js';
 import { type GgufMetadata, readMetadata } from './gguf-metadata.js';
@@ -158,7 +159,6 @@ function originalShape(
   const entry = metadata.get(`comfy.gguf.orig_shape.${name}`);
   if (entry === undefined) return shape;
   const values = entry.type === 'array' ? entry.values : undefined;
-  const product = (sides: readonly number[]): number => sides.reduce((all, side) => all * side, 1);
   if (
     values === undefined ||
     values.length === 0 ||
@@ -166,7 +166,7 @@ function originalShape(
     values.some((side) => side < 1)
   )
     return fail(`has no valid comfy.gguf.orig_shape for ${JSON.stringify(name)}`);
-  if (product(values) !== product(shape))
+  if (elementCount(values) !== elementCount(shape))
     return fail(
       `states the original shape ${formatShape(values)} for ${JSON.stringify(name)}, which differs in its element count from ${formatShape(shape)}`,
     );

@@ -1,6 +1,7 @@
 import type { StorageType, WeightPlan, WeightPlanEntry, WeightRequirement } from '../../binding/types.js';
 import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
+import { elementCount } from '../../tensor/shape.js';
 import { isSourceType } from '../formats/dtypes.js';
 import { blockOf } from '../formats/gguf-types.js';
 import { verifyTensors } from '../formats/verify.js';
@@ -109,7 +110,9 @@ export class ComponentWeights {
           length: tensor.length,
           type: tensor.dtype,
           // One block per row, as `withRowBlocks` expects.
-          shape: beyond ? [count(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)] : tensor.shape,
+          shape: beyond
+            ? [elementCount(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)]
+            : tensor.shape,
           strides: tensor.strides,
         }),
         transform,
@@ -181,10 +184,6 @@ export class ComponentWeights {
   private alias(name: string): string {
     return this.naming.source(name) === name ? '' : ` (${name})`;
   }
-}
-
-function count(shape: readonly number[]): number {
-  return shape.reduce((all, side) => all * side, 1);
 }
 
 function transformed(shape: readonly number[], transform: CanonicalPart['transform']): readonly number[] {

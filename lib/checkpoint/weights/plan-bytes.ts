@@ -1,12 +1,13 @@
 /** Memory sizes of weight plans, and the rule by which weights stay in their mapped file. */
 import type { StorageType, WeightPlanEntry } from '../../binding/types.js';
+import { elementCount } from '../../tensor/shape.js';
 import { isBlockType, storedBytes } from './storage.js';
 
 /** Returns the bytes of a parameter in memory. */
 export function entryBytes({ source, shape, storage }: WeightPlanEntry): number {
-  const share = count(shape) / count(source.shape);
+  const share = elementCount(shape) / elementCount(source.shape);
   if (storage.toUpperCase() === source.type && source.strides === undefined) return source.length * share;
-  return storedBytes(count(shape), storage as StorageType);
+  return storedBytes(elementCount(shape), storage as StorageType);
 }
 
 /** Returns true if the CPU backend can use the file's bytes in place. Must match `bytes_in_file` of the native code. */
@@ -14,9 +15,5 @@ export function staysInFile({ source, transform, storage }: WeightPlanEntry): bo
   const { type, offset, strides, length, shape } = source;
   const contiguous = transform === undefined || (transform.op === 'rows' && (transform.groups ?? 1) === 1);
   if (storage.toUpperCase() !== type || !contiguous || strides !== undefined) return false;
-  return offset % (isBlockType(type) ? 2 : length / count(shape)) === 0;
-}
-
-function count(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1);
+  return offset % (isBlockType(type) ? 2 : length / elementCount(shape)) === 0;
 }

@@ -9,6 +9,7 @@ import type {
   NetworkSession,
 } from '../../../sampling/network.js';
 import { checkFinite } from '../../../tensor/check-tensor.js';
+import { elementCount } from '../../../tensor/shape.js';
 import { Tensor } from '../../../tensor/tensor.js';
 
 /** Context of an edited tensor. */
@@ -93,7 +94,7 @@ function checked(node: string, value: unknown, shape: readonly number[]): Tensor
   const name = `the result of edit for ${node}`;
   if (!(value instanceof Tensor) || value.dtype !== 'f32')
     throw invalidOption(name, `a Tensor f32 [${shape.join(', ')}] or undefined`, value);
-  const size = shape.reduce((product, side) => product * side, 1);
+  const size = elementCount(shape);
   if (value.shape.join() !== shape.join() || value.data.length !== size)
     throw new SafelightError(
       'SHAPE_MISMATCH',
