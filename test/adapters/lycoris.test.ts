@@ -1,11 +1,9 @@
 /** LyCORIS adapters and DoRA against lycoris_lora and PEFT (test/reference/lora_forms.py): modules in every storage, and whole images. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLora } from '../../lib/adapters/lora-file.js';
 import { matchLora } from '../../lib/adapters/lora-patches.js';
 import { type AdaptedComponent, modelLayers } from '../../lib/adapters/model-layers.js';
-import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import type { ModelSource } from '../../lib/checkpoint/model-descriptor.js';
 import { openModel } from '../../lib/families/registry.js';
 import { adaptedModules } from '../../lib/families/shared/unet/lora-target.js';
@@ -16,8 +14,8 @@ import { UNet } from '../../lib/modules/unet.js';
 import type { WeightPatch } from '../../lib/modules/weight-patch.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../lib/pipelines/options.js';
-import { Tensor } from '../../lib/tensor/tensor.js';
-import { removeFolders, temporaryFolder } from '../support/lora.js';
+import type { Tensor } from '../../lib/tensor/tensor.js';
+import { expected, removeFolders, temporaryFolder } from '../support/lora.js';
 import { cases, FIXTURES, images, writeLycoris, writePeftDora } from '../support/lycoris.js';
 import { largestDifference, relativeError } from '../support/pipeline-cases.js';
 import { writeFolder } from '../support/tiny-models.js';
@@ -29,15 +27,7 @@ let tensor: (name: string) => Tensor<Float32Array | Int32Array>;
 beforeAll(async () => {
   folder = writeFolder('sd1', temporaryFolder());
   model = await openModel(folder);
-  const { tensors, path } = await readSafetensors(join(FIXTURES, 'outputs.safetensors'));
-  const bytes = readFileSync(path);
-  tensor = (name) => {
-    const { offset, length, dtype, shape } = tensors.get(name)!;
-    const own = Uint8Array.from(bytes.subarray(offset, offset + length)).buffer;
-    return dtype === 'I32'
-      ? Tensor.from(new Int32Array(own), shape)
-      : Tensor.from(new Float32Array(own), shape);
-  };
+  tensor = await expected(FIXTURES);
 });
 afterAll(removeFolders);
 

@@ -1,26 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { crowdedFolders, cycles } from '../../scripts/check-cycles.mjs';
-
-const folders: string[] = [];
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
-});
-
-/** Writes a temporary package. @param files texts by path @returns its folder */
-function packageOf(files: Record<string, string>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'safelight-cycles-'));
-  folders.push(folder);
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true });
-    writeFileSync(join(folder, name), text);
-  }
-  return folder;
-}
+import { packageOf } from '../support/temporary-package.js';
 
 it('accepts two files that import a third one', () => {
   const folder = packageOf({

@@ -1,24 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { importsOf, violations } from '../../scripts/check-dependencies.mjs';
-
-const folders: string[] = [];
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
-});
-
-/** Writes a temporary package. @param files texts by path @returns its folder */
-function packageOf(files: Record<string, string>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'safelight-deps-'));
-  folders.push(folder);
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true });
-    writeFileSync(join(folder, name), text);
-  }
-  return folder;
-}
+import { packageOf } from '../support/temporary-package.js';
 
 it('accepts imports of lower layers, of the same folder and of errors.ts', () => {
   const folder = packageOf({

@@ -1,25 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { familyViolations } from '../../scripts/check-families.mjs';
 import { root } from '../../scripts/files.mjs';
-
-const folders: string[] = [];
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
-});
-
-/** Writes a temporary package. @param files texts by path @returns its folder */
-function packageOf(files: Record<string, string>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'safelight-families-'));
-  folders.push(folder);
-  for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true });
-    writeFileSync(join(folder, path), text);
-  }
-  return folder;
-}
+import { packageOf } from '../support/temporary-package.js';
 
 const SD9 = { 'lib/families/sd9.ts': `export const sd9 = family({ name: 'sd9', label: 'Nine' });` };
 

@@ -163,9 +163,11 @@ export function writeWithMetadata(
   writeFileSync(path, Buffer.concat([length, text, ...[...tensors.values()].map(({ data }) => data)]));
 }
 
-/** Reads tensors that Python wrote. */
-export async function expected(): Promise<(name: string) => Tensor<Float32Array | Int32Array>> {
-  const { tensors, path } = await readSafetensors(join(FIXTURES, 'outputs.safetensors'));
+/** Reads the tensors that Python wrote into a folder of fixtures. */
+export async function expected(
+  folder = FIXTURES,
+): Promise<(name: string) => Tensor<Float32Array | Int32Array>> {
+  const { tensors, path } = await readSafetensors(join(folder, 'outputs.safetensors'));
   const bytes = readFileSync(path);
   return (name) => {
     const { offset, length, dtype, shape } = tensors.get(name)!;

@@ -14,12 +14,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from '../../package/npm.js';
 import { MAIN } from '../cli.js';
+import { freePort } from '../free-port.js';
 import type { Sample } from './extract-samples.js';
 import { writeSampleFiles } from './sample-files.js';
 
@@ -218,15 +218,4 @@ function stopServer(state: string): void {
   } catch {
     // It has ended.
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
