@@ -37,7 +37,7 @@ describe('openLocalJobs', () => {
   it('retries a job that a killed process left running, before the jobs that waited', async () => {
     const [first, second] = [await service.submit(request), await service.submit(request)];
     await work.context(first.id);
-    // What kill -9 leaves: a store in which the job is still running.
+    // Restores the record of the running job, as kill -9 would leave it.
     const store = openRecords();
     const left = store.get(first.id)!;
     await service.close({ drain: false });

@@ -32,7 +32,7 @@ export function recovery(stage: () => Stage): void {
     const work = new Work();
     await stage().startRunner(work.run);
     await work.context(first.id);
-    // Nothing of the first attempt remains.
+    // The second attempt starts without the images of the first.
     expect(await get(first.id)).toMatchObject({ status: 'running', attempts: 2, images: [] });
     await expect(late.data.writeResult(first.id, '0.png', Buffer.from('late'))).rejects.toThrow();
     await work.end(first.id);

@@ -27,7 +27,7 @@ export interface ReferenceFamily {
   readonly text_encoders: readonly ReferenceComponent[];
 }
 
-/** How diffusers converts single-file checkpoints; written by test/reference/weights_names.py. */
+/** Configs and tensor names of diffusers' single-file conversion, written by test/reference/weights_names.py. */
 export const reference: Readonly<Record<string, ReferenceFamily>> = JSON.parse(
   gunzipSync(readFileSync(new URL('../../fixtures/weights/names.json.gz', import.meta.url))).toString(),
 );

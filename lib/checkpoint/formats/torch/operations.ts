@@ -68,7 +68,7 @@ const STACK: [number, Operation][] = [
   [code('.'), (m) => m.finish()],
 ];
 
-/** Nothing is called: objects of known classes become descriptions, objects of placeholder classes placeholders. */
+/** Operations on objects. They call no code: objects of known classes become descriptions, of placeholder classes placeholders. */
 const OBJECTS: [number, Operation][] = [
   [code('c'), (m) => m.push(findGlobal(m.line(), m.line(), m.world.path))],
   [0x93, (m) => stackGlobal(m)],
