@@ -4,14 +4,24 @@
  */
 
 import type { TextEncoderSource } from '../checkpoint/model-descriptor.js';
-import { invalidOption, SafelightError } from '../errors.js';
-import type { TextEncoder } from '../modules/text-encoder.js';
-import { throwIfNotFinite } from '../tensor/finite.js';
-import { Tensor } from '../tensor/tensor.js';
+import { invalidOption } from '../errors.js';
 import type { PromptTokenizer } from '../tokenizers/prompt-tokenizer.js';
 import { type Chunk, chunkPrompt } from './chunks.js';
-import { applyEmphasis, type Emphasis, padChunks } from './emphasis.js';
-import { parsePrompt, plainPrompt } from './prompt.js';
+import type { Emphasis } from './emphasis.js';
+import { encodeChunks, type LoadedEncoder } from './encode-chunks.js';
+import { type Encoding, emptied, join, padded } from './encoding.js';
+import { type PromptPart, parsePrompt, plainPrompt } from './prompt.js';
+import {
+  type EmbeddingSource,
+  type FoundEmbeddings,
+  fitsEncoders,
+  NameMatcher,
+  readNamed,
+  type TokenEmbedding,
+} from './token-embeddings.js';
+
+export type { LoadedEncoder } from './encode-chunks.js';
+export type { Encoding } from './encoding.js';
 
 /** Settings for parsing and encoding a prompt. */
 export interface TextSettings {
@@ -20,34 +30,31 @@ export interface TextSettings {
   readonly emphasis: Emphasis;
   /** Names of the patch sets to apply, one per text encoder. */
   readonly patches?: readonly (string | undefined)[];
-}
-
-/** Text embeddings of a prompt. */
-export interface Encoding {
-  /** `[1, T, D]`: the states of all chunks, with those of several encoders concatenated along D. */
-  readonly context: Tensor;
-  /** Pooled embedding `[1, P]` of the first chunk, for models that use it (SDXL); otherwise undefined. */
-  readonly pooled: Tensor | undefined;
-  /** Number of chunks. */
-  readonly chunks: number;
-}
-
-/** A loaded text encoder with its tokenizer and description. */
-export interface LoadedEncoder {
-  readonly encoder: TextEncoder;
-  readonly tokenizer: PromptTokenizer;
-  readonly source: TextEncoderSource;
+  /** Embeddings that replace their names in the prompt (see `findEmbeddings`); those that do not fit are ignored. */
+  readonly embeddings?: readonly TokenEmbedding[];
 }
 
 /** Tokenizes and encodes prompts for a model. */
 export interface PromptEncoder {
   /** Chunk length of the first encoder in tokens. */
   readonly window: number;
+  /** Widths of the encoders' token embeddings. */
+  readonly widths: readonly number[];
   /** Splits a prompt into chunks for the first encoder. */
-  tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[];
+  tokenize(prompt: string, emphasis: Emphasis, embeddings?: readonly TokenEmbedding[]): Chunk[];
+  /**
+   * Reads the embeddings whose names occur in any of the prompts.
+   * @throws errors of reading an embedding whose name occurs
+   */
+  findEmbeddings(
+    prompts: readonly string[],
+    emphasis: Emphasis,
+    source: EmbeddingSource,
+  ): Promise<FoundEmbeddings>;
   /**
    * Encodes a prompt.
-   * @throws INVALID_OPTION for a clip skip above the number of layers, NOT_FINITE, ABORTED, DISPOSED
+   * @throws INVALID_OPTION for a clip skip above the number of layers, ADAPTER_MISMATCH for an embedding that does not
+   *   fit into a chunk, NOT_FINITE, ABORTED, DISPOSED
    */
   encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding>;
   /** Encodes a negative prompt; for batch models, an empty one is encoded as zeros. */
@@ -82,8 +89,6 @@ export interface ClipPromptEncoderOptions {
   readonly zeroEmptyNegative: boolean;
 }
 
-/** Chunks per run of the text encoder, which bounds its memory independently of the prompt's length. */
-const CHUNKS_PER_RUN = 8;
 /** Size of the cache in f32 numbers (64 MB). */
 const MAX_CACHED_NUMBERS = 2 ** 24;
 
@@ -97,13 +102,40 @@ export class ClipPromptEncoder implements PromptEncoder {
     return this.options.encoders[0]!.tokenizer.window;
   }
 
-  tokenize(prompt: string, emphasis: TextSettings['emphasis']): Chunk[] {
-    return chunksOf(this.options.encoders[0]!.tokenizer, prompt, emphasis);
+  get widths(): readonly number[] {
+    return this.options.encoders.map(({ source }) => source.config.hidden_size);
+  }
+
+  tokenize(prompt: string, emphasis: Emphasis, embeddings: readonly TokenEmbedding[] = []): Chunk[] {
+    return chunksOf(this.options.encoders[0]!.tokenizer, prompt, emphasis, this.fitting(embeddings));
+  }
+
+  findEmbeddings(
+    prompts: readonly string[],
+    emphasis: Emphasis,
+    source: EmbeddingSource,
+  ): Promise<FoundEmbeddings> {
+    const { tokenizer } = this.options.encoders[0]!;
+    const texts = prompts.flatMap((prompt) =>
+      partsOf(prompt, emphasis).flatMap((part) =>
+        part.kind === 'text' ? [tokenizer.encode(part.text)] : [],
+      ),
+    );
+    const find = (names: readonly string[]): string[] => {
+      const items = names.map((name) => ({ name }));
+      const matcher = new NameMatcher(tokenizer, items);
+      const found = new Set(texts.flatMap((ids) => [...matcher.within(ids)]));
+      return items.filter((item) => found.has(item)).map(({ name }) => name);
+    };
+    return readNamed(find, source, this.widths);
   }
 
   async encode(prompt: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
     const { emphasis, patches = [] } = text;
-    const key = JSON.stringify([prompt, emphasis, this.options.clipSkips ? text.clipSkip : 1, ...patches]);
+    const embeddings = this.fitting(text.embeddings ?? []);
+    const clipSkip = this.options.clipSkips ? text.clipSkip : 1;
+    const identities = this.identitiesIn(prompt, emphasis, embeddings);
+    const key = JSON.stringify([prompt, emphasis, clipSkip, patches, identities]);
     const cached = this.cache.get(key);
     if (cached) {
       // Marks the entry as most recently used.
@@ -112,7 +144,11 @@ export class ClipPromptEncoder implements PromptEncoder {
       return cached;
     }
     const parts = await Promise.all(
-      this.options.encoders.map((encoder, i) => this.encodeWith(encoder, prompt, text, patches[i], signal)),
+      this.options.encoders.map((encoder, index) => {
+        const chunks = chunksOf(encoder.tokenizer, prompt, emphasis, embeddings);
+        const layer = this.layerOf(encoder.source, text.clipSkip);
+        return encodeChunks(encoder, chunks, { index, layer, emphasis, patches: patches[index], signal });
+      }),
     );
     const encoding = join(parts);
     this.remember(key, encoding);
@@ -131,7 +167,7 @@ export class ClipPromptEncoder implements PromptEncoder {
 
   async encodeNegative(negative: string, text: TextSettings, signal?: AbortSignal): Promise<Encoding> {
     const encoded = await this.encode(negative, text, signal);
-    return negative === '' && this.options.zeroEmptyNegative ? zeros(encoded) : encoded;
+    return negative === '' && this.options.zeroEmptyNegative ? emptied(encoded) : encoded;
   }
 
   /** Pads the shorter encoding with encodings of the empty prompt. */
@@ -147,49 +183,20 @@ export class ClipPromptEncoder implements PromptEncoder {
     return { positive: padded(positive, chunks, empty), negative: padded(negative, chunks, empty) };
   }
 
-  private async encodeWith(
-    { encoder, tokenizer, source }: LoadedEncoder,
+  private fitting(embeddings: readonly TokenEmbedding[]): readonly TokenEmbedding[] {
+    return embeddings.filter((embedding) => fitsEncoders(embedding, this.widths));
+  }
+
+  /** Returns name and content of the embeddings that occur in a prompt. */
+  private identitiesIn(
     prompt: string,
-    text: TextSettings,
-    patches: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Encoding> {
-    const chunks = chunksOf(tokenizer, prompt, text.emphasis);
-    const layer = this.layerOf(source, text.clipSkip);
-    const states: Float32Array[] = [];
-    let pooled: Tensor | undefined;
-    for (let first = 0; first < chunks.length; first += CHUNKS_PER_RUN) {
-      const batch = chunks.slice(first, first + CHUNKS_PER_RUN);
-      const wantsPooled = source.pooled && first === 0;
-      const output = await encoder.encode(
-        {
-          tokens: Tensor.from(Int32Array.from(batch.flatMap((chunk) => chunk.ids)), [
-            batch.length,
-            tokenizer.window,
-          ]),
-          ...(wantsPooled
-            ? {
-                eosIndex: Tensor.from(
-                  Int32Array.from(batch, (chunk) => chunk.eosIndex),
-                  [batch.length],
-                ),
-              }
-            : {}),
-        },
-        { layer, finalNorm: source.finalNorm, patches, signal },
-      );
-      throwIfNotFinite(output.hidden.data, 'The encoded prompt');
-      batch.forEach((chunk, i) => {
-        states.push(applyEmphasis(output.hidden.at(i).data, chunk.weights, text.emphasis));
-      });
-      if (wantsPooled) pooled = output.pooled?.slice([0, 1]);
-    }
-    const width = source.config.hidden_size;
-    return {
-      context: Tensor.from(concat(states), [1, chunks.length * tokenizer.window, width]),
-      pooled,
-      chunks: chunks.length,
-    };
+    emphasis: Emphasis,
+    embeddings: readonly TokenEmbedding[],
+  ): readonly string[][] {
+    if (embeddings.length === 0) return [];
+    const chunks = this.tokenize(prompt, emphasis, embeddings);
+    const used = new Set(chunks.flatMap((chunk) => chunk.embeddings.map(({ embedding }) => embedding)));
+    return [...used].map(({ name, identity }) => [name, identity]);
   }
 
   private layerOf(source: TextEncoderSource, clipSkip: number): number {
@@ -215,55 +222,12 @@ export class ClipPromptEncoder implements PromptEncoder {
 export function chunksOf(
   tokenizer: PromptTokenizer,
   prompt: string,
-  emphasis: TextSettings['emphasis'],
+  emphasis: Emphasis,
+  embeddings: readonly TokenEmbedding[] = [],
 ): Chunk[] {
-  return chunkPrompt(tokenizer, emphasis === 'none' ? plainPrompt(prompt) : parsePrompt(prompt));
+  return chunkPrompt(tokenizer, partsOf(prompt, emphasis), { embeddings });
 }
 
-/**
- * Concatenates the states of several encoders per token; the pooled embedding is that of the encoder that returns
- * one.
- */
-function join(parts: readonly Encoding[]): Encoding {
-  const [first] = parts as [Encoding];
-  if (parts.length === 1) return first;
-  const pooled = parts.find((part) => part.pooled)?.pooled;
-  const tokens = first.context.shape[1]!;
-  if (parts.some((part) => part.context.shape[1] !== tokens)) {
-    throw new SafelightError(
-      'UNSUPPORTED_MODEL',
-      "The tokenizers of the model's text encoders split the prompt into different numbers of chunks",
-    );
-  }
-  const widths = parts.map((part) => part.context.shape[2]!);
-  const width = widths.reduce((a, b) => a + b, 0);
-  const joined = new Float32Array(tokens * width);
-  let offset = 0;
-  parts.forEach(({ context }, i) => {
-    const columns = widths[i]!;
-    for (let t = 0; t < tokens; t++)
-      joined.set(context.data.subarray(t * columns, (t + 1) * columns), t * width + offset);
-    offset += columns;
-  });
-  return { context: Tensor.from(joined, [1, tokens, width]), pooled, chunks: first.chunks };
-}
-
-function padded(encoding: Encoding, chunks: number, empty: Encoding): Encoding {
-  const [, tokens = 0, width = 0] = empty.context.shape;
-  const data = padChunks(encoding.context.data, encoding.chunks, chunks, empty.context.data);
-  return { ...encoding, chunks, context: Tensor.from(data, [1, chunks * tokens, width]) };
-}
-
-function zeros({ context, pooled, chunks }: Encoding): Encoding {
-  return { context: Tensor.zeros(context.shape), pooled: pooled && Tensor.zeros(pooled.shape), chunks };
-}
-
-function concat(arrays: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(arrays.reduce((n, a) => n + a.length, 0));
-  let offset = 0;
-  for (const array of arrays) {
-    out.set(array, offset);
-    offset += array.length;
-  }
-  return out;
+function partsOf(prompt: string, emphasis: Emphasis): PromptPart[] {
+  return emphasis === 'none' ? plainPrompt(prompt) : parsePrompt(prompt);
 }

@@ -5,7 +5,7 @@ import { defined } from '../defined.js';
 import { invalidOption } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
 import type { Tensor } from '../tensor/tensor.js';
-import { checkCall, checkFlags, checkInputs, checkSizes, checkSource } from './check-call.js';
+import { checkCall, checkFlags, checkInputs, checkIsTensor, checkSizes, checkSource } from './check-call.js';
 import {
   type CallOptions,
   type CallResult,
@@ -17,6 +17,10 @@ import {
 export interface TextEncoderInputs {
   /** `[B, T]` i32, T at most `max_position_embeddings`. */
   readonly tokens?: Tensor<Int32Array> | undefined;
+  /** `[B, T, C]` embeddings that replace those of `tokens` where `vectorMask` is 1. */
+  readonly vectors?: Tensor | undefined;
+  /** `[B, T]`: 1 for positions that take their embedding from `vectors`, 0 for others. */
+  readonly vectorMask?: Tensor | undefined;
   /** `[B, T, C]` token embeddings; ignored if `tokens` is given. */
   readonly embeddings?: Tensor | undefined;
   /** `[B]` i32: the position of the end token, whose state becomes the pooled output. */
@@ -63,13 +67,27 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
   async encode(inputs: TextEncoderInputs, options: TextEncoderOptions = {}): Promise<TextEncoderOutput> {
     checkCall(options, 'layer', 'finalNorm');
     checkFlags(options, 'finalNorm');
-    const { tokens, embeddings, eosIndex } = checkInputs(inputs, 'tokens', 'embeddings', 'eosIndex');
+    const { tokens, embeddings, eosIndex, ...replaced } = checkInputs(
+      inputs,
+      'tokens',
+      'vectors',
+      'vectorMask',
+      'embeddings',
+      'eosIndex',
+    );
     const input = tokens ?? embeddings;
     if (input === undefined)
       throw invalidOption('tokens', 'a tensor of tokens (or embeddings instead)', tokens);
+    const { vectors, vectorMask } = checkVectors(replaced, tokens);
     const { outputs, taps, timings } = await this.call(
       'encode',
-      defined({ tokens, embeddings: tokens ? undefined : embeddings, eos_index: eosIndex }),
+      defined({
+        tokens,
+        vectors,
+        vector_mask: vectorMask,
+        embeddings: tokens ? undefined : embeddings,
+        eos_index: eosIndex,
+      }),
       options,
       this.params(options),
     );
@@ -94,4 +112,18 @@ export class TextEncoder extends LoadedModule<TextEncoderConfig> {
   private params({ layer = this.config.num_hidden_layers, finalNorm = true }: TextEncoderOptions) {
     return { layer, final_norm: finalNorm };
   }
+}
+
+/** Checks that vectors come with a mask of zeros and ones, and with tokens. @throws INVALID_OPTION */
+function checkVectors(
+  { vectors, vectorMask }: Pick<TextEncoderInputs, 'vectors' | 'vectorMask'>,
+  tokens: Tensor<Int32Array> | undefined,
+): Pick<TextEncoderInputs, 'vectors' | 'vectorMask'> {
+  if (vectors === undefined && vectorMask === undefined) return {};
+  if (tokens === undefined) throw invalidOption('tokens', 'a tensor of tokens next to vectors', tokens);
+  checkIsTensor('vectors', vectors);
+  const { data } = checkIsTensor('vectorMask', vectorMask);
+  const other = data.find((value) => value !== 0 && value !== 1);
+  if (other !== undefined) throw invalidOption('vectorMask', 'a tensor of 0 and 1', other);
+  return { vectors, vectorMask };
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "models/checks.h"
+#include "models/text/token_vectors.h"
 #include "nn/activation.h"
 #include "nn/attention/attention.h"
 #include "nn/attention/qkv.h"
@@ -48,6 +49,7 @@ class bert_encoder : public architecture {
         model_ref top(g);
         model_ref m = top["model"];
         tensor x = token_embedding(m["embed_tokens"], "tokens", dims, p_.vocabulary, p_.width);
+        x = with_token_vectors(m, x, inputs);
         x = named_sequence(
             m, add(m, x, position_embedding(m["embed_positions"], dims[1], p_.positions, p_.width)));
         for (int64_t i = 0; i < layers; ++i) x = encoder_layer(m["layers"][i], x, p_);
@@ -61,13 +63,14 @@ class bert_encoder : public architecture {
 
   private:
     const shape & check_inputs(const input_shapes & inputs) const {
-        require_inputs(inputs, {"tokens"}, {});
+        require_inputs(inputs, {"tokens"}, {"vectors", "vector_mask"});
         const shape & dims = input_shape(inputs, "tokens", {"B", "T"}, {any, any});
         if (dims[1] > p_.positions) {
             throw error("SHAPE_MISMATCH", "Expected at most " + std::to_string(p_.positions) +
                                               " tokens, start and end included, but received " +
                                               std::to_string(dims[1]));
         }
+        check_token_vectors(inputs, p_.width);
         require_countable({dims[0], dims[1], std::max(p_.width, p_.hidden)});
         require_countable({dims[0], p_.heads, dims[1], dims[1]});
         return dims;

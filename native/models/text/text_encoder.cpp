@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "models/checks.h"
+#include "models/text/token_vectors.h"
 #include "nn/activation.h"
 #include "nn/attention/attention.h"
 #include "nn/attention/qkv.h"
@@ -62,13 +63,15 @@ void text_tower(model_ref m, tensor x, const encode_options & o, const text_enco
     m.g().output("pooled", pooled, {d.batch, p.projection > 0 ? p.projection : p.width});
 }
 
-// Returns token embeddings, looked up or passed as an input, plus position embeddings: [B, T, C].
+// Returns token embeddings, looked up (some replaced by vectors) or passed as an input, plus position
+// embeddings: [B, T, C].
 tensor embeddings(model_ref m, const input_shapes & inputs, const text_encoder_params & p) {
     tensor tokens;
     if (inputs.count("embeddings")) {
         tokens = m.g().input("embeddings", GGML_TYPE_F32, inputs.at("embeddings"));
     } else {
         tokens = token_embedding(m["token_embedding"], "tokens", inputs.at("tokens"), p.vocabulary, p.width);
+        tokens = with_token_vectors(m, tokens, inputs);
     }
     int64_t length = dims_of_sequence(tokens).length;
     return named_sequence(
@@ -77,7 +80,11 @@ tensor embeddings(model_ref m, const input_shapes & inputs, const text_encoder_p
 
 void check_inputs(const input_shapes & inputs, const text_encoder_params & p) {
     bool embedded = inputs.count("embeddings");
-    require_inputs(inputs, {embedded ? "embeddings" : "tokens"}, {"eos_index"});
+    if (embedded) {
+        require_inputs(inputs, {"embeddings"}, {"eos_index"});
+    } else {
+        require_inputs(inputs, {"tokens"}, {"eos_index", "vectors", "vector_mask"});
+    }
     const shape & dims = embedded ? input_shape(inputs, "embeddings", {"B", "T", "C"}, {any, any, p.width})
                                   : input_shape(inputs, "tokens", {"B", "T"}, {any, any});
     if (dims[1] > p.positions) {
@@ -86,6 +93,7 @@ void check_inputs(const input_shapes & inputs, const text_encoder_params & p) {
                                           std::to_string(dims[1]));
     }
     if (inputs.count("eos_index")) input_shape(inputs, "eos_index", {"B"}, {dims[0]});
+    check_token_vectors(inputs, p.width);
     require_countable({dims[0], dims[1], std::max(p.width, p.hidden)});
     require_countable({dims[0], p.heads, dims[1], dims[1]});
 }

@@ -8,6 +8,7 @@ import { verifyTensors, withoutChecksums } from '../verify.js';
 import type { Checkpoint } from './checkpoint.js';
 import { LEGACY_MAGIC, readLegacyForm } from './legacy-form.js';
 import { stateDict } from './state-dict.js';
+import { Dict, type PickleValue } from './values.js';
 import { readZipForm } from './zip-form.js';
 
 /** Files up to this many bytes are verified when opened, which takes less than a second. */
@@ -32,6 +33,8 @@ export interface TorchFile {
   readonly tensors: Map<string, TensorInfo>;
   /** True if `ema` is set and the tensors are the moving average. */
   readonly averaged: boolean;
+  /** Numbers and strings directly in the root dict, such as the number of training steps. */
+  readonly scalars: ReadonlyMap<string, number | string>;
 }
 
 type Form = 'zip' | 'legacy' | 'tar' | 'pickle';
@@ -76,14 +79,24 @@ export async function readTorch(
           ? await readLegacyForm(handle, size, absolute)
           : refuse(form, absolute);
     const { tensors, averaged } = stateDict(checkpoint, absolute, size, ema);
-    if (!(verify ?? size <= VERIFIED_AT_ONCE)) return { path: absolute, size, tensors, averaged };
+    const scalars = scalarsOf(checkpoint.root);
+    if (!(verify ?? size <= VERIFIED_AT_ONCE)) return { path: absolute, size, tensors, averaged, scalars };
     await verifyTensors(tensors.values());
-    return { path: absolute, size, tensors: withoutChecksums(tensors), averaged };
+    return { path: absolute, size, tensors: withoutChecksums(tensors), averaged, scalars };
   } catch (error) {
     throw fileError(absolute, error);
   } finally {
     await handle.close();
   }
+}
+
+function scalarsOf(root: PickleValue): Map<string, number | string> {
+  const scalars = new Map<string, number | string>();
+  if (root instanceof Dict)
+    for (const [key, value] of root.entries)
+      if (typeof key === 'string' && (typeof value === 'number' || typeof value === 'string'))
+        scalars.set(key, value);
+  return scalars;
 }
 
 async function readHead(handle: FileHandle, size: number, path: string): Promise<Uint8Array> {

@@ -141,7 +141,9 @@ class Finder {
     const tensors = new Map<string, TensorView>();
     const visit = (value: PickleValue, name: string, depth: number): void => {
       if (++this.visits > MAX_VISITS) this.fail('contains too many nested values');
+      const parameters = parametersOf(value);
       if (value instanceof TensorView) this.add(tensors, name, value);
+      else if (parameters !== undefined) visit(parameters, name, depth + 1);
       else if (value instanceof Placeholder) this.visitUnknown(value, name);
       else if (depth < MAX_DEPTH) {
         for (const [key, item] of children(value))
@@ -159,6 +161,15 @@ class Finder {
     if (tensors.size >= MAX_TENSORS) this.fail(`has more than ${MAX_TENSORS} tensors`);
     tensors.set(name, view);
   }
+}
+
+/** Returns the content of a `torch.nn.ParameterDict`, in which old embeddings contain their vectors. */
+function parametersOf(value: PickleValue): Dict | undefined {
+  if (!(value instanceof Placeholder) || value.className !== 'torch.nn.modules.container.ParameterDict')
+    return undefined;
+  const state = value.state.at(-1);
+  const parameters = state instanceof Dict ? state.entries.get('_parameters') : undefined;
+  return parameters instanceof Dict ? parameters : undefined;
 }
 
 function* children(value: PickleValue): Generator<[key: string, value: PickleValue]> {
