@@ -4,6 +4,7 @@
  * @module safelight
  */
 
+export type { LoraDescription, LoraKind } from './adapters/describe-lora.js';
 export type { LoraOption } from './adapters/lora-options.js';
 export { backends } from './binding/backends.js';
 export { TensorRef } from './binding/tensor-ref.js';
@@ -102,7 +103,13 @@ export type { VariationOptions } from './options/declarations/noise.js';
 export type { DeepCacheOptions, SamplingOptions } from './options/declarations/sampling.js';
 export type { Posterior } from './options/declarations/source.js';
 export type { GivenEmbeddings } from './options/declarations/text.js';
-export { type Restored, restoreOptions, type UnrestoredSetting } from './options/infotext/restore.js';
+export {
+  type KnownAdapter,
+  type KnownAdapters,
+  type Restored,
+  restoreOptions,
+  type UnrestoredSetting,
+} from './options/infotext/restore.js';
 export type { GivenEncoding } from './pipelines/diffusion/check-encoding.js';
 export type { DenoiseOptions } from './pipelines/diffusion/denoise-stage.js';
 export type { DenoiseStep } from './pipelines/diffusion/denoising/denoise-loop.js';
@@ -169,7 +176,15 @@ export { type AnyTensor, type DType, type Range, Tensor, type TensorData } from 
 export { Tokenizer } from './tokenizers/tokenizer.js';
 export { type ConvertOptions, type ConvertResult, convertModel } from './tools/convert.js';
 export type { ConvertStorage, Keep } from './tools/convert-types.js';
-export { inspectModel } from './tools/inspect.js';
+export {
+  type ConditionFacts,
+  type InspectedComponent,
+  type Inspection,
+  type InspectOptions,
+  inspectModel,
+} from './tools/inspect.js';
+export type { InspectedEmbedding } from './tools/inspect-embedding.js';
+export type { InspectedLora } from './tools/inspect-lora.js';
 export {
   type PackedModule,
   type PackOptions,

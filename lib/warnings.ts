@@ -17,6 +17,8 @@ export type WarningCode =
   | 'BACKEND_FALLBACK'
   /** A LoRA contains weights that match none of the model's; the others are applied. */
   | 'ADAPTER_KEYS_IGNORED'
+  | 'ADAPTER_NOT_FOUND'
+  | 'ADAPTER_MISMATCH'
   /** Some settings of an infotext could not be restored. */
   | 'NOT_RESTORED';
 

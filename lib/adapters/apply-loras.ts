@@ -1,7 +1,9 @@
 /** Reads the LoRAs of calls, matches them with a model's weights, and registers them with its modules. */
 import { createHash } from 'node:crypto';
 import type { Warnings } from '../warnings.js';
+import { ModelBlocks } from './lora-blocks.js';
 import { LoraCache, type ReadLora } from './lora-cache.js';
+import type { LoraFile } from './lora-file.js';
 import type { LoraSettings } from './lora-options.js';
 import { type AdaptedModel, type MatchedLora, matchLora } from './lora-patches.js';
 import { type AdaptedComponent, type AdaptedModule, type ModelLayers, modelLayers } from './model-layers.js';
@@ -20,10 +22,15 @@ export interface AppliedLoras extends Disposable {
   readonly unet: string | undefined;
   /** One for each text encoder. */
   readonly text: readonly (string | undefined)[];
+  /** Files of the LoRAs, in their order. */
+  readonly files: readonly LoraFile[];
 }
 
 /** The result for a call without LoRAs. */
-export const noLoras: AppliedLoras = { unet: undefined, text: [], [Symbol.dispose]: () => undefined };
+export const noLoras: AppliedLoras = {
+  ...{ unet: undefined, text: [], files: [] },
+  [Symbol.dispose]: () => undefined,
+};
 
 const NAMES_IN_WARNING = 3;
 const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
@@ -32,6 +39,7 @@ export class LoraApplier {
   private readonly files = new LoraCache();
   private readonly sets = new Map<Patchable, PatchSets>();
   private layers: ModelLayers | undefined;
+  private blocks: ModelBlocks | undefined;
 
   /** @param keepsLast true to keep the factors of the last call in memory for the next one */
   constructor(
@@ -50,7 +58,7 @@ export class LoraApplier {
   ): Promise<AppliedLoras> {
     this.forgetDisposed();
     const active = await Promise.all(
-      loras.map(async (lora) => ({ lora, ...this.matched(await this.files.get(lora.path), warnings) })),
+      loras.map(async (lora) => this.active(lora, await this.files.get(lora.path), warnings)),
     );
     const releases: (() => void)[] = [];
     const dispose = () => {
@@ -69,6 +77,7 @@ export class LoraApplier {
       return {
         unet: ids.get('unet'),
         text: TEXT.map((component) => ids.get(component)),
+        files: active.map(({ file }) => file),
         [Symbol.dispose]: dispose,
       };
     } catch (error) {
@@ -77,9 +86,10 @@ export class LoraApplier {
     }
   }
 
-  private matched({ file, identity }: ReadLora, warnings: Warnings): MatchedLora & { identity: string } {
+  private active(lora: LoraSettings, { file, identity }: ReadLora, warnings: Warnings): ActiveLora {
     this.layers ??= modelLayers(this.model.modules());
-    const matched = matchLora(file, this.layers, this.model);
+    const { ranks, blocks } = lora;
+    const matched = matchLora({ ...file, ranks }, this.layers, this.model);
     const { length } = matched.ignored;
     if (length > 0) {
       const first = matched.ignored.slice(0, NAMES_IN_WARNING).join(', ');
@@ -88,7 +98,9 @@ export class LoraApplier {
         `${length} tensors of ${file.path} match no weight of ${this.model.name} (${this.model.family}) and are ignored: ${first}${length > NAMES_IN_WARNING ? ' ...' : ''}`,
       );
     }
-    return { ...matched, identity };
+    if (!blocks) return { ...matched, file, lora, identity, blockWeight: () => 1 };
+    this.blocks ??= new ModelBlocks(this.model.modules());
+    return { ...matched, file, lora, identity, blockWeight: this.blocks.weights(blocks, file.path) };
   }
 
   private setsOf(module: Patchable): PatchSets {
@@ -102,22 +114,29 @@ export class LoraApplier {
   }
 }
 
+/** A LoRA matched with the model. */
+interface ActiveLora extends MatchedLora {
+  readonly file: LoraFile;
+  readonly lora: LoraSettings;
+  readonly identity: string;
+  /** Returns the factor of the change of a parameter. */
+  readonly blockWeight: (component: AdaptedComponent, parameter: string) => number;
+}
+
 /** Returns the patches of all LoRAs for one module, with an id of this combination. */
-function setOf(
-  component: AdaptedComponent,
-  loras: readonly (MatchedLora & { lora: LoraSettings; identity: string })[],
-) {
-  const all = loras.flatMap(({ lora, identity, patches }) => {
+function setOf(component: AdaptedComponent, loras: readonly ActiveLora[]) {
+  const all = loras.flatMap(({ lora, identity, patches, blockWeight }) => {
+    const { ranks = null, blocks = null } = lora;
     const weight = component === 'unet' ? lora.weight : lora.textEncoderWeight;
-    return weight === 0 || patches[component].length === 0
-      ? []
-      : [{ key: [identity, weight], weight, patches: patches[component] }];
+    const scaled = patches[component].flatMap((patch) => {
+      const scale = patch.scale * weight * blockWeight(component, patch.target);
+      return scale === 0 ? [] : [{ ...patch, scale }];
+    });
+    return scaled.length === 0 ? [] : [{ key: [identity, weight, ranks, blocks], patches: scaled }];
   });
   const digest = createHash('sha256').update(JSON.stringify(all.map(({ key }) => key)));
   return {
     id: `loras ${digest.digest('hex').slice(0, 32)}`,
-    patches: all.flatMap(({ weight, patches }) =>
-      patches.map((patch) => ({ ...patch, scale: patch.scale * weight })),
-    ),
+    patches: all.flatMap(({ patches }) => patches),
   };
 }

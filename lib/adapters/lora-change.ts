@@ -5,6 +5,7 @@ import type { AddChange, Hadamard, Kronecker, WeightPatch } from '../modules/wei
 import { elementCount } from '../tensor/shape.js';
 import type { LoraFile, LoraPart } from './lora-file.js';
 import { scaleOf } from './lora-metadata.js';
+import { withLeadingRanks } from './lora-ranks.js';
 import type { AdaptedComponent } from './model-layers.js';
 
 /** Rows, columns and kernel values of a weight; null for an axis that any weight fits. */
@@ -87,7 +88,10 @@ function lowRank(part: LoraPart, file: LoraFile): Difference | undefined {
   const [rows = 0] = up.shape;
   if (!mid) {
     const size = [rows, columns, elementCount(kernel)] as const;
-    return { add: { up, down }, rank, size, named: down, expected: [[up, [rows, rank]]] };
+    // The scale is that of all ranks, as in A1111.
+    const used = withLeadingRanks({ up, down }, file.ranks);
+    const ranks = used.down.shape[0] ?? 0;
+    return { add: used, rank, size, named: down, expected: [[used.up, [rows, ranks]]] };
   }
   const [left = 0, right = 0, ...core] = mid.shape;
   const expected = [[up, [rows, left]] as const, [down, [right, columns]] as const];

@@ -29,7 +29,15 @@ export interface LoraFile {
   /** Names of tensors that belong to no adapter. */
   readonly others: readonly string[];
   readonly metadata: LoraMetadata;
+  /** Number of ranks to use of products of two factors; default all. */
+  readonly ranks?: number | undefined;
+  /** Text metadata of the file. */
+  readonly notes: ReadonlyMap<string, string>;
+  /** Names of the embeddings that LyCORIS bundles with an adapter, `bundle_emb.NAME.…`. */
+  readonly embeddings: readonly string[];
 }
+
+const BUNDLED = /^bundle_emb\.(.+?)\.(?:string_to_param\b|clip_[lg]$|emb_params$|[^.]+$)/;
 
 /** @throws ADAPTER_NOT_FOUND, INVALID_FILE, UNSUPPORTED_ADAPTER for a form that is not supported */
 export async function readLora(path: string): Promise<LoraFile> {
@@ -72,8 +80,10 @@ export async function readLora(path: string): Promise<LoraFile> {
         }),
       };
     }),
-    others,
+    others: others.filter((name) => !BUNDLED.test(name)),
     metadata,
+    notes: weights.notes,
+    embeddings: [...new Set(others.flatMap((name) => BUNDLED.exec(name)?.[1] ?? []))],
   };
 }
 

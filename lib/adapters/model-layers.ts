@@ -16,7 +16,7 @@ export interface AdaptedModule {
   /** Its parameters. */
   readonly requirements: readonly WeightRequirement[];
   /** The U-Net's config, which determines the indices of CompVis' flat lists of blocks. */
-  readonly unet?: Pick<UNetConfig, 'layers_per_block' | 'up_attention'>;
+  readonly unet?: Pick<UNetConfig, 'layers_per_block' | 'up_attention' | 'cross_attention_dim'>;
 }
 
 /** A layer (linear layer, convolution or norm) that tensors of a file can change. */

@@ -23,6 +23,14 @@ export interface RunOptions {
   readonly memory?: 'fast' | 'balanced' | 'lean';
 }
 
+/** Folders and files that prompts refer to. */
+export interface PromptFileFlags {
+  readonly loras?: string;
+  readonly embeddings?: string;
+  readonly wildcards?: string;
+  readonly styles?: string;
+}
+
 export interface CommonOptions {
   readonly verbose?: boolean;
   readonly quiet?: boolean;
@@ -48,6 +56,16 @@ export function addModelOptions(command: Command): Command {
         'prediction type of the U-Net, if the model does not specify it',
       ).choices(['eps', 'v', 'x0']),
     );
+}
+
+/** Adds the options for folders and files that prompts refer to. */
+export function addPromptFiles(command: Command): Command {
+  return command
+    .optionsGroup('Files of prompts:')
+    .option('--loras <folder>', 'LoRAs for tags in prompts, <lora:NAME:WEIGHT>; searched recursively')
+    .option('--embeddings <folder>', 'embeddings (textual inversion), used by their names; searched recursively')
+    .option('--wildcards <folder>', 'files for --dynamic-prompts: __NAME__ is a line of NAME.txt')
+    .option('--styles <file>', "styles for --style, in A1111's CSV format");
 }
 
 /** Collects the values of a repeatable option. */

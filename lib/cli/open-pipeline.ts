@@ -3,11 +3,17 @@
 import type { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../pipelines/model/load-options.js';
 import type { OnWarning } from '../warnings.js';
-import { type ModelOptions, openOptions, type RunOptions, withoutUndefined } from './model-options.js';
+import {
+  type ModelOptions,
+  openOptions,
+  type PromptFileFlags,
+  type RunOptions,
+  withoutUndefined,
+} from './model-options.js';
 import type { Report } from './progress.js';
 
 export async function openPipeline(
-  options: ModelOptions & RunOptions,
+  options: ModelOptions & RunOptions & PromptFileFlags,
   control: {
     readonly signal: AbortSignal;
     readonly onProgress: (report: Report) => void;
@@ -18,8 +24,14 @@ export async function openPipeline(
 ): Promise<Pipeline> {
   const { Pipeline } = await import('../pipelines/diffusion/pipeline.js');
   const { backend, storage, threads, memory } = options;
+  const { loras, embeddings, wildcards, styles } = options;
   return Pipeline.load(
     options.model,
-    withoutUndefined({ ...openOptions(options), backend, storage, threads, memory, ...control }),
+    withoutUndefined({
+      ...openOptions(options),
+      ...{ backend, storage, threads, memory },
+      ...{ loraFolder: loras, embeddingFolder: embeddings, wildcardFolder: wildcards, stylesFile: styles },
+      ...control,
+    }),
   );
 }

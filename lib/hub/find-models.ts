@@ -3,6 +3,10 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 
+/** Folders inside a folder of models that hold other files than models. */
+export const adapterFolders = { loras: 'loras', embeddings: 'embeddings', wildcards: 'wildcards' } as const;
+const NOT_MODELS: ReadonlySet<string> = new Set(Object.values(adapterFolders));
+
 /** Extensions of weights files. */
 export const weightsEnding = /\.(?:safetensors|sft|gguf|ckpt|pt|pth|bin)$/i;
 
@@ -30,7 +34,7 @@ export type OnSkipped = (file: string, reason: string) => void;
 /**
  * Returns every weights file below the folder, and every folder that is one model (a diffusers folder, or a component
  * with its config), in the order of their names. Links are followed; each folder is searched once. Hidden files and
- * folders, empty files and dangling links are skipped.
+ * folders, empty files, dangling links and the folders of adapters are skipped.
  * @throws FILE_NOT_FOUND if the folder itself cannot be read
  */
 export async function findModels(
@@ -71,7 +75,7 @@ class Search {
     const lone = file === '' ? undefined : onlyCheckpoint(names);
     const hasIndex = names.some((name) => INDEX.test(name));
     for (const name of names.sort((a, b) => a.localeCompare(b))) {
-      if (hasIndex && SHARD.test(name)) continue;
+      if ((hasIndex && SHARD.test(name)) || (file === '' && NOT_MODELS.has(name))) continue;
       const below = file === '' ? name : `${file}/${name}`;
       await this.entry(join(path, name), below, name === lone ? file : nameOf(below));
     }

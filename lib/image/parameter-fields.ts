@@ -27,8 +27,3 @@ const DESCRIPTIVE: ReadonlySet<string> = new Set([
 export function matters(name: string, value: string): boolean {
   return !DESCRIPTIVE.has(name) && !['', 'None', 'False', '0'].includes(value.trim());
 }
-
-/** Returns the names in `Lora hashes: "name: hash, name: hash"`. */
-export function namesOfHashes(value: string): string[] {
-  return value.split(',').flatMap((entry) => entry.split(':')[0]?.trim() || []);
-}

@@ -1,6 +1,6 @@
 /** Starts a worker: a process that runs jobs from Redis with its own models. */
 import { Catalog, type Loading } from './models/catalog.js';
-import { configuredModels } from './models/configured.js';
+import { configuredModels, promptFoldersIn } from './models/configured.js';
 import type { RunJob } from './run/context.js';
 import { runJob } from './run-job.js';
 import { defaultLimits } from './schemas.js';
@@ -45,7 +45,8 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   });
   // The options were already validated against the limits of the server that accepted the job.
   const pool = { budget: memoryBudget, idle };
-  const catalog = await Catalog.open(configured, loading, defaultLimits, pool);
+  const files = promptFoldersIn(models);
+  const catalog = await Catalog.open(configured, { ...loading, ...files }, defaultLimits, pool);
   const turns = await RedisTurns.open({
     ...{ url: queue, models: catalog.pool.names },
     onProblem: ({ message }) => log?.('connection to the queue failed', { error: message }),

@@ -37,13 +37,14 @@ export function checkTogether(checked: Checked): void {
   if (embeddings) checkNoPrompts(checked);
 }
 
-function checkNoPrompts({ prompt, negative, class: label, hires }: Checked): void {
+function checkNoPrompts({ prompt, negative, class: label, hires, regions }: Checked): void {
   const texts = {
     prompt,
     negative,
     'hires.prompt': hires?.prompt,
     'hires.negative': hires?.negative,
     class: label,
+    regions,
   };
   for (const [name, value] of Object.entries(texts))
     if (value !== undefined && value !== '')
@@ -53,6 +54,8 @@ function checkNoPrompts({ prompt, negative, class: label, hires }: Checked): voi
 /** Returns the names of the caller's options that affect images but cannot be stored in their texts. */
 export function unwrittenOf(options: { readonly [name: string]: unknown } | object): string[] {
   const given = options as { readonly [name: string]: unknown };
-  const names = ['noise', 'latent', 'embeddings', 'edit'].filter((name) => given[name] !== undefined);
+  const names = ['noise', 'latent', 'embeddings', 'edit', 'regions'].filter(
+    (name) => given[name] !== undefined,
+  );
   return typeof given.sampler === 'function' ? [...names, 'sampler'] : names;
 }

@@ -3,6 +3,7 @@
 import type { ModelFacts } from '../families/shared/loaded-model.js';
 import { formatExact } from '../options/exact.js';
 import { formatInfotext } from '../options/infotext/write.js';
+import { type HashFields, withLoraTags } from './diffusion/prompts/adapter-hashes.js';
 import type { Settings } from './options.js';
 
 interface Size {
@@ -15,8 +16,14 @@ interface ImageSeeds {
 }
 
 /** Returns A1111's generation parameters of an image. */
-export function parametersOf(facts: ModelFacts, settings: Settings, size: Size, seeds: ImageSeeds): string {
-  return formatInfotext(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
+export function parametersOf(
+  facts: ModelFacts,
+  settings: Settings,
+  size: Size,
+  seeds: ImageSeeds,
+  hashes: HashFields,
+): string {
+  return formatInfotext(facts.name, optionsOf(settings, size, seeds), settings.unwritten, hashes);
 }
 
 /** Returns Safelight's exact options of an image as JSON. */
@@ -28,7 +35,8 @@ export function exactOptionsOf(facts: ModelFacts, settings: Settings, size: Size
  * Returns the options of an image. With a variation, images of a call differ by their variation seeds, otherwise by
  * their seeds.
  */
-function optionsOf({ options, variation }: Settings, size: Size, { seed, subseed }: ImageSeeds) {
+function optionsOf(settings: Settings, size: Size, { seed, subseed }: ImageSeeds) {
   const { width, height } = size;
-  return { ...options, seed, width, height, ...(variation.strength === 0 ? {} : { subseed }) };
+  const { variation } = settings;
+  return { ...withLoraTags(settings.options, settings), seed, width, height, ...(variation.strength === 0 ? {} : { subseed }) };
 }

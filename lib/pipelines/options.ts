@@ -10,6 +10,7 @@ import type { ImageSource } from '../image/source.js';
 import { checkCallback, checkSignal } from '../known-keys.js';
 import * as check from '../options/check.js';
 import { type GenerationOptions, generationFields } from '../options/declarations/generation.js';
+import type { Region } from '../options/declarations/prompt.js';
 import type { Posterior, sourceFields } from '../options/declarations/source.js';
 import { type ConditionOptions, encodingFields, type GivenEmbeddings } from '../options/declarations/text.js';
 import type { CheckedOf, OptionsOf } from '../options/field.js';
@@ -28,10 +29,10 @@ import { validate } from '../options/validate.js';
 import type { Rng } from '../sampling/generators/index.js';
 import { type OnWarning, Warnings } from '../warnings.js';
 import type { Edits } from './diffusion/denoising/edited-network.js';
-import { warnOfSyntax } from './diffusion/prompt-warnings.js';
 import { checkTogether, unwrittenOf } from './exclusive-options.js';
 import { copyInitialTensors, type InitialTensors, sizeWith } from './initial-tensors.js';
 import type { Progress } from './progress.js';
+import type { PromptFiles } from './prompt-files.js';
 
 /** Options for observing and ending a call. */
 export interface CallOptions {
@@ -97,6 +98,13 @@ export interface Settings extends ConditionSettings {
   readonly mask: MaskSettings | undefined;
   readonly hires: HiresSettings | undefined;
   readonly loras: readonly LoraSettings[];
+  readonly missingAdapters: 'error' | 'warn';
+  readonly regions: readonly Region[];
+  /** Names of styles, which are not applied yet. */
+  readonly styles: readonly string[];
+  /** True if variants and wildcards in the prompts are not resolved yet. */
+  readonly dynamicPrompts: boolean;
+  readonly files: PromptFiles;
   /** Options that determine the images, as stored in image files. */
   readonly options: GenerationOptions;
   /** Names of options that determine the images but cannot be stored in image files. */
@@ -141,6 +149,7 @@ const KEYS: ReadonlySet<string> = new Set([...Object.keys(generationFields), ...
  * @param defaults of the model
  * @param downsampleFactor image pixels per latent element along each side
  * @param condition conditioning of the model; undefined if not yet known
+ * @param files folders that prompts refer to
  * @throws INVALID_OPTION naming the option
  */
 export function resolveOptions(
@@ -148,6 +157,7 @@ export function resolveOptions(
   defaults: GenerationDefaults,
   downsampleFactor: number,
   condition?: ConditionSource,
+  files: PromptFiles = {},
 ): Settings {
   check.knownKeys('options', options, KEYS);
   const taps = checkTaps(options);
@@ -169,7 +179,7 @@ export function resolveOptions(
   const sampling = resolveGuidance(samplingSettings(checked, defaults, options), options.cfg, condition);
   const hires = hiresSettings(checked.hires, checked.init, sampling);
   const { seed, clipSkip, emphasis, rng } = checked;
-  const settings: Settings = {
+  return {
     ...conditioning,
     ...{ width, height, seed, count },
     batch: Math.min(count, checked.batch, maxBatch(sampling, hires)),
@@ -188,6 +198,11 @@ export function resolveOptions(
     mask: maskSettings(checked, checked.init),
     hires,
     loras: resolveLoras(checked.loras),
+    missingAdapters: checked.missingAdapters,
+    regions: checked.regions ?? [],
+    styles: checked.styles ?? [],
+    dynamicPrompts: checked.dynamicPrompts,
+    files,
     options: imageOptions(checked, { condition: conditioning, sampling, hires }),
     unwritten: unwrittenOf(options),
     edit: checkEdit(options),
@@ -197,11 +212,6 @@ export function resolveOptions(
     hurry: checkSignal('hurry', options.hurry),
     ...checkControl(options),
   };
-  warnOfSyntax(settings.warnings, {
-    ...{ prompt: settings.prompt, negative: settings.negative },
-    ...{ 'hires.prompt': hires?.prompt, 'hires.negative': hires?.negative },
-  });
-  return settings;
 }
 
 /** Returns the conditioning options; lists of prompts are rejected by their validation. */

@@ -4,8 +4,8 @@ import type { ConditionSource } from '../checkpoint/model-descriptor.js';
 import { invalidOption } from '../errors.js';
 import { apiLimits } from '../options/limits.js';
 import { resolveCondition } from '../options/settings/condition.js';
-import { warnOfSyntax } from './diffusion/prompt-warnings.js';
 import { type GenerateOptions, resolveOptions, type Settings } from './options.js';
+import type { PromptFiles } from './prompt-files.js';
 
 /**
  * Resolves the settings of each prompt; all have the same seed and number of images.
@@ -16,6 +16,7 @@ export function resolveEach(
   defaults: GenerationDefaults,
   downsampleFactor: number,
   condition?: ConditionSource,
+  files: PromptFiles = {},
 ): [Settings, ...Settings[]] {
   const [first, ...others] = promptsOf(options);
   const settings = resolveOptions(
@@ -23,6 +24,7 @@ export function resolveEach(
     defaults,
     downsampleFactor,
     condition,
+    files,
   );
   return [settings, ...others.map((prompts) => withPrompts(settings, prompts, options, condition))];
 }
@@ -74,7 +76,6 @@ function withPrompts(
     { prompt, negative, ...(label === undefined ? {} : { class: label }) },
     condition,
   );
-  warnOfSyntax(settings.warnings, { prompt: resolved.prompt, negative: resolved.negative });
   const { prompt: _, negative: _n, ...options } = settings.options;
   const texts = { prompt: resolved.prompt, negative: resolved.negative };
   return { ...settings, ...resolved, options: { ...options, ...texts } };

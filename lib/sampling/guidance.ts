@@ -26,10 +26,42 @@ export interface Guidance {
   readonly rescale?: number | undefined;
 }
 
-/** Conditioning of the positive and the negative branch. */
-export interface GuidancePair {
-  readonly positive: Conditioning;
+/** A positive prompt: the only one, or one of several that are joined by AND or limited to regions. */
+export interface WeightedConditioning {
+  readonly conditioning: Conditioning;
+  /** Factor of the guidance scale: a number, 1 for a single prompt, or a mask `[h, w]` of the size of the latent. */
+  readonly weight: number | Tensor;
+}
+
+/** Conditioning of guidance. */
+export interface GuidanceConditioning {
+  /** At least one. */
+  readonly positives: readonly WeightedConditioning[];
   readonly negative: Conditioning;
+}
+
+/** Conditioning that applies from the evaluation after the previous phase's last one. */
+export interface GuidancePhase extends GuidanceConditioning {
+  /** Last evaluation of the phase, counted from 0; the last phase applies to all later evaluations too. */
+  readonly until: number;
+}
+
+/** Conditioning of a pass, which prompt editing and alternation change between evaluations. */
+export type GuidanceSchedule = readonly [GuidancePhase, ...GuidancePhase[]];
+
+/** Branches of a pass with the selection that applies at each evaluation. */
+export interface BranchPlan {
+  /** Branches of all phases; equal ones are listed once. */
+  readonly branches: readonly BranchSpec[];
+  /** Indices of the branches of each phase. */
+  readonly phases: readonly (readonly number[])[];
+  /** Returns the indices of the branches at an evaluation, counted from 0. */
+  at(evaluation: number): readonly number[];
+}
+
+/** Returns the schedule of conditioning that is the same at every evaluation. */
+export function constantSchedule(positive: Conditioning, negative: Conditioning): GuidanceSchedule {
+  return [{ until: 0, positives: [{ conditioning: positive, weight: 1 }], negative }];
 }
 
 /** @throws INVALID_OPTION unless the scale is finite, the interval ascending and the rescale within [0, 1] */
@@ -42,37 +74,87 @@ export function checkGuidance({ scale, interval, rescale = 0 }: Guidance): void 
     throw invalidOption('guidance rescale', 'a number between 0 and 1', rescale);
 }
 
-/** Returns the branches that are needed at some sigma: the base (negative), the positive branch, or both. */
-export function guidanceBranches({ positive, negative }: GuidancePair, guidance: Guidance): BranchSpec[] {
-  const { scale, interval } = guidance;
+/**
+ * Plans the branches of a pass. Omits those without influence at any sigma: the base (negative) if the weights of the
+ * positive branches sum to 1, the positive branches if the scale is 0.
+ */
+export function planBranches(schedule: GuidanceSchedule, guidance: Guidance): BranchPlan {
+  const branches: BranchSpec[] = [];
+  const indexOf = (branch: BranchSpec): number => {
+    const known = branches.findIndex((other) => isSame(other, branch));
+    return known < 0 ? branches.push(branch) - 1 : known;
+  };
+  const phases = schedule.map((phase) => phaseBranches(phase, guidance).map(indexOf));
+  return {
+    branches,
+    phases,
+    at: (evaluation) => {
+      const phase = schedule.findIndex(({ until }) => evaluation <= until);
+      return phases.at(phase)!;
+    },
+  };
+}
+
+function phaseBranches({ positives, negative }: GuidancePhase, { scale, interval }: Guidance): BranchSpec[] {
   const base: BranchSpec = { name: 'negative', conditioning: negative, weight: 1, base: true };
-  const guided: BranchSpec = { name: 'positive', conditioning: positive, weight: scale };
-  if (scale === 1) return [guided];
-  return scale === 0 && interval === undefined ? [base] : [base, guided];
+  if (scale === 0 && interval === undefined) return [base];
+  const guided = positives.map(
+    ({ conditioning, weight }, i): BranchSpec => ({
+      name: i === 0 ? 'positive' : `positive ${i + 1}`,
+      conditioning,
+      weight: scaledBy(weight, scale),
+    }),
+  );
+  return sumOfWeights(guided) === 1 ? guided : [base, ...guided];
+}
+
+function scaledBy(weight: number | Tensor, scale: number): number | Tensor {
+  return weight instanceof Tensor
+    ? Tensor.from(
+        weight.data.map((value) => value * scale),
+        weight.shape,
+      )
+    : weight * scale;
+}
+
+function isSame(a: BranchSpec, b: BranchSpec): boolean {
+  const { conditioning, weight, name } = a;
+  return conditioning === b.conditioning && name === b.name && equalWeights(weight, b.weight);
+}
+
+function equalWeights(a: number | Tensor, b: number | Tensor): boolean {
+  if (!(a instanceof Tensor && b instanceof Tensor)) return a === b;
+  return a.size === b.size && a.data.every((value, i) => value === b.data[i]);
 }
 
 /**
  * Returns the indices of the branches to evaluate at a sigma. Omits branches without influence on the result: those
  * of weight 0, the base if the other weights sum to 1, and the base outside of the guidance interval.
+ * @param candidates indices of the branches of the evaluation
  */
 export function activeBranches(
   branches: readonly BranchSpec[],
+  candidates: readonly number[],
   interval: Guidance['interval'],
   sigma: number,
 ): readonly number[] {
-  const all = branches.map((_, i) => i);
   const applied = interval === undefined || (sigma >= interval[0] && sigma <= interval[1]);
-  const guided = all.filter((i) => !branches[i]!.base);
-  if (guided.length === all.length || guided.length === 0) return all;
+  const guided = candidates.filter((i) => !branches[i]!.base);
+  if (guided.length === candidates.length || guided.length === 0) return candidates;
   if (!applied) return guided;
   const weighted = guided.filter((i) => branches[i]!.weight !== 0);
-  const sum = weighted.reduce((total, i) => total + weightOf(branches[i]!), 0);
-  return sum === 1 ? weighted : all.filter((i) => branches[i]!.base || weighted.includes(i));
+  const isBaseOmitted = sumOfWeights(weighted.map((i) => branches[i]!)) === 1;
+  return isBaseOmitted
+    ? weighted
+    : candidates.filter((i) => branches[i]!.base || weighted.includes(i));
 }
 
-/** Returns the weight of a branch; NaN for a mask, so that comparisons of sums with it are false. */
-function weightOf({ weight }: BranchSpec): number {
-  return weight instanceof Tensor ? Number.NaN : weight;
+/** Returns the sum of the weights; NaN if one is a mask, so that comparisons with it are false. */
+function sumOfWeights(branches: readonly BranchSpec[]): number {
+  return branches.reduce(
+    (total, { weight }) => total + (weight instanceof Tensor ? Number.NaN : weight),
+    0,
+  );
 }
 
 /**
@@ -97,48 +179,58 @@ export function combinePredictions(
   }
   if (branches.length === 1) return predictions;
   const part = (i: number): Latent => predictions.subarray(i * count * size, (i + 1) * count * size);
-  const base = branches.findIndex((branch) => branch.base);
-  const guided = base < 0 ? new Float32Array(count * size) : part(base).slice();
-  const normalizer = base < 0 ? weightSum(branches) : 1;
-  branches.forEach((branch, i) => {
-    if (i !== base) add(guided, part(i), base < 0 ? undefined : part(base), branch.weight, normalizer);
-  });
-  const positive = branches.findIndex((branch) => !branch.base);
-  if (rescale > 0 && base >= 0) {
+  const baseIndex = branches.findIndex((branch) => branch.base);
+  const positives = branches.flatMap((branch, i) =>
+    i === baseIndex ? [] : [{ prediction: part(i), share: shareOf(branch.weight, size) }],
+  );
+  if (baseIndex < 0) return weightedMean(positives, count * size);
+  const base = part(baseIndex);
+  const guided = base.slice();
+  for (const { prediction, share } of positives)
+    for (let i = 0; i < guided.length; i++) guided[i]! += share(i) * (prediction[i]! - base[i]!);
+  if (rescale > 0) {
+    const positive = weightedMean(positives, count * size);
     for (let start = 0; start < guided.length; start += size) {
       const end = start + size;
-      rescaleToDeviation(guided.subarray(start, end), part(positive).subarray(start, end), rescale);
+      rescaleToDeviation(guided.subarray(start, end), positive.subarray(start, end), rescale);
     }
   }
   return guided;
 }
 
-/** Returns the divisor of weights without a base: their sum, or 1 if the sum is 0 or a weight is a mask. */
-function weightSum(branches: readonly BranchSpec[]): number {
-  const sum = branches.reduce((total, branch) => total + weightOf(branch), 0);
-  return Number.isNaN(sum) || sum === 0 ? 1 : sum;
+interface Positive {
+  readonly prediction: Latent;
+  /** Returns the weight at an element of the batch. */
+  readonly share: (i: number) => number;
 }
 
-/** guided += weight / normalizer * (prediction - base), in place. */
-function add(
-  guided: Latent,
-  prediction: Latent,
-  base: Latent | undefined,
-  weight: number | Tensor,
-  normalizer: number,
-): void {
-  const mask = weight instanceof Tensor ? weight.data : undefined;
-  if (mask && guided.length % mask.length !== 0) {
+/** @throws SHAPE_MISMATCH for a mask that does not fit a latent of `size` elements */
+function shareOf(weight: number | Tensor, size: number): Positive['share'] {
+  if (!(weight instanceof Tensor)) return () => weight;
+  const { data } = weight;
+  if (size % data.length !== 0) {
     throw new SafelightError(
       'SHAPE_MISMATCH',
-      `Expected a branch mask of the size of the latent, received [${(weight as Tensor).shape.join(', ')}]`,
+      `Expected a branch mask of the size of the latent, received [${weight.shape.join(', ')}]`,
     );
   }
-  const scalar = weight instanceof Tensor ? 1 : weight / normalizer;
-  for (let i = 0; i < guided.length; i++) {
-    const share = mask ? mask[i % mask.length]! : scalar;
-    guided[i]! += share * (prediction[i]! - (base ? base[i]! : 0));
+  return (i) => data[i % data.length]!;
+}
+
+/** Returns the mean of predictions by weight, and their weighted sum where the weights sum to 0. */
+function weightedMean(positives: readonly Positive[], length: number): Latent {
+  const [only] = positives;
+  if (only && positives.length === 1) return only.prediction;
+  const mean = new Float32Array(length);
+  for (let i = 0; i < length; i++) {
+    let [sum, total] = [0, 0];
+    for (const { prediction, share } of positives) {
+      sum += share(i) * prediction[i]!;
+      total += share(i);
+    }
+    mean[i] = total === 0 ? sum : sum / total;
   }
+  return mean;
 }
 
 /** Scales `guided` in place so that its standard deviation approaches that of `positive` by the fraction `share`. */

@@ -5,7 +5,7 @@ import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
 import { dataFolder } from '../hub/environment.js';
 import { Catalog } from '../jobs/models/catalog.js';
-import { configuredModels, type ModelProblem } from '../jobs/models/configured.js';
+import { configuredModels, type ModelProblem, promptFoldersIn } from '../jobs/models/configured.js';
 import { openLocalJobs, openRedisJobs } from '../jobs/open.js';
 import type { RunJob } from '../jobs/run/context.js';
 import { runJob } from '../jobs/run-job.js';
@@ -13,6 +13,7 @@ import type { PrepareRequest } from '../jobs/service/submission.js';
 import { DataFolder } from '../jobs/store/data-folder.js';
 import { DataLock } from '../jobs/store/data-lock.js';
 import type { JobQueue } from '../jobs/types.js';
+import type { PromptFileOptions } from '../pipelines/prompt-files.js';
 import { createApp } from './app.js';
 import { type ServeConfig, type ServeInput, serveSchema } from './config.js';
 import { checkReach } from './security.js';
@@ -51,6 +52,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
       memory: config.memory,
       storage: config.storage,
       threads: config.threads || undefined,
+      ...promptFilesOf(config),
     }),
     {
       ...{ maxSide: config['max-side'], maxPixels: config['max-pixels'], maxCount: config['max-count'] },
@@ -78,6 +80,12 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     await catalog.pool.close();
   };
   return { app, queue, url, models, close };
+}
+
+/** Returns the folders that prompts refer to: in the folder of models, and the styles in the data folder. */
+export function promptFilesOf({ models, data }: Pick<ServeConfig, 'models' | 'data'>): PromptFileOptions {
+  const stylesFile = resolve(data ?? dataFolder(), 'styles.csv');
+  return { ...promptFoldersIn(models), stylesFile };
 }
 
 function problemMessage({ model, offered }: ModelProblem): string {

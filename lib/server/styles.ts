@@ -1,8 +1,8 @@
 /** `styles.csv` in the data folder, shared by A1111's routes and Safelight's own API. */
 import { readFile } from 'node:fs/promises';
+import { parseStyles, type Style, withoutStyle, withStyle } from '../conditioning/styles.js';
 import { invalidOption, SafelightError } from '../errors.js';
 import { writeOutput } from '../files/write.js';
-import { parseStyles, type Style, withoutStyle, withStyle } from '../jobs/styles.js';
 
 /** Maximum number of styles in a file that are saved through the API. */
 const MAX_STYLES = 1000;

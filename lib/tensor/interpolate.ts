@@ -2,7 +2,14 @@
 import { invalidOption } from '../errors.js';
 import { Tensor } from './tensor.js';
 
-const interpolations = ['nearest', 'nearest-exact', 'bilinear', 'bicubic', 'bicubic-antialiased'] as const;
+const interpolations = [
+  'nearest',
+  'nearest-exact',
+  'bilinear',
+  'bicubic',
+  'bicubic-antialiased',
+  'area',
+] as const;
 export type Interpolation = (typeof interpolations)[number];
 
 /** Inputs and weights of one output position. */
@@ -12,8 +19,8 @@ interface Tap {
 }
 
 /**
- * Resizes each `[h, w]` plane of a tensor `[..., h, w]`. Positions beyond the edge have the edge's value; only
- * `bicubic-antialiased` widens its kernel when shrinking.
+ * Resizes each `[h, w]` plane of a tensor `[..., h, w]`. Positions beyond the edge have the edge's value. Only
+ * `bicubic-antialiased` and `area`, the mean of the covered area, widen their kernel when shrinking.
  * @throws INVALID_OPTION
  */
 export function interpolate(tensor: Tensor, height: number, width: number, mode: Interpolation): Tensor {
@@ -68,10 +75,21 @@ function tapsOf(from: number, to: number, mode: Interpolation): Tap[] {
       }
       case 'bicubic-antialiased':
         return antialiased(i, scale, from);
+      case 'area':
+        return covered(i, scale, last);
       default:
         throw invalidOption('interpolation', `one of ${interpolations.join(', ')}`, mode);
     }
   });
+}
+
+/** Elements between i and i + 1 steps, by the share of the step that each covers. */
+function covered(i: number, scale: number, last: number): Tap {
+  const [start, end] = [i * scale, (i + 1) * scale];
+  const first = Math.floor(start);
+  const indices = Array.from({ length: Math.ceil(end) - first }, (_, k) => first + k);
+  const weights = indices.map((k) => (Math.min(end, k + 1) - Math.max(start, k)) / scale);
+  return { indices: indices.map((k) => Math.min(last, k)), weights };
 }
 
 /** Pillow's method, as in torch: a kernel as wide as the step, cut at the edges and normalized. */

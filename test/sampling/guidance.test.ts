@@ -4,8 +4,10 @@ import {
   activeBranches,
   checkGuidance,
   combinePredictions,
+  constantSchedule,
   type Guidance,
-  guidanceBranches,
+  type GuidanceSchedule,
+  planBranches,
 } from '../../lib/sampling/guidance.js';
 import type { BranchSpec } from '../../lib/sampling/network.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
@@ -20,15 +22,17 @@ interface Case {
 const cases: Case[] = JSON.parse(
   readFileSync(new URL('../fixtures/sampling/guidance.json', import.meta.url), 'utf8'),
 );
-const NOTHING = { positive: { tensors: {} }, negative: { tensors: {} } };
+const [positive, negative, other] = [{ tensors: {} }, { tensors: {} }, { tensors: {} }];
 const both = (scale: number): BranchSpec[] => [
-  { name: 'negative', conditioning: NOTHING.negative, weight: 1, base: true },
-  { name: 'positive', conditioning: NOTHING.positive, weight: scale },
+  { name: 'negative', conditioning: negative, weight: 1, base: true },
+  { name: 'positive', conditioning: positive, weight: scale },
 ];
 /** Returns the names of the branches that run at a sigma. */
 const namesAt = (guidance: Guidance, sigma: number): string[] => {
-  const branches = guidanceBranches(NOTHING, guidance);
-  return activeBranches(branches, guidance.interval, sigma).map((i) => branches[i]!.name);
+  const plan = planBranches(constantSchedule(positive, negative), guidance);
+  return activeBranches(plan.branches, plan.at(0), guidance.interval, sigma).map(
+    (i) => plan.branches[i]!.name,
+  );
 };
 
 describe('guidance', () => {
@@ -74,6 +78,77 @@ describe('guidance', () => {
   it('normalizes the weights of prompts without a base', () => {
     const prompts = [1, 3].map((weight) => ({ ...both(0)[1]!, weight }));
     expect([...combinePredictions(prompts, Float32Array.of(4, 8), 1)]).toEqual([7]);
+  });
+
+  it('normalizes the masks of prompts without a base at each element', () => {
+    const masks = [
+      [2, 0],
+      [2, 4],
+    ].map((values) => ({ ...both(0)[1]!, weight: Tensor.from(Float32Array.from(values), [1, 2]) }));
+    expect([...combinePredictions(masks, Float32Array.of(1, 5, 3, 7), 1)]).toEqual([2, 7]);
+  });
+
+  it('rejects a mask that does not fit the latent', () => {
+    const [base, prompt] = both(2);
+    const masked = { ...prompt!, weight: Tensor.zeros([3]) };
+    expect(() => combinePredictions([base!, masked], new Float32Array(8), 1)).toThrow(
+      expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
+    );
+  });
+
+  it('selects the branches of each phase and lists equal ones once', () => {
+    const one = { conditioning: positive, weight: 1 };
+    const two = { conditioning: other, weight: 1 };
+    const schedule: GuidanceSchedule = [
+      { until: 1, positives: [one], negative },
+      { until: 2, positives: [two], negative },
+      { until: 5, positives: [one], negative },
+    ];
+    const plan = planBranches(schedule, { scale: 7 });
+    expect(plan.branches.map(({ conditioning }) => conditioning)).toEqual([negative, positive, other]);
+    expect([0, 1, 2, 3, 5, 9].map((evaluation) => plan.at(evaluation))).toEqual([
+      [0, 1],
+      [0, 1],
+      [0, 2],
+      [0, 1],
+      [0, 1],
+      [0, 1],
+    ]);
+  });
+
+  it('multiplies the weights of several prompts by the scale, and omits the base where they sum to 1', () => {
+    const positives = [
+      { conditioning: positive, weight: 0.25 },
+      { conditioning: other, weight: 0.75 },
+    ];
+    const planned = (scale: number) =>
+      planBranches([{ until: 0, positives, negative }], { scale }).branches.map(({ name, weight }) => [
+        name,
+        weight,
+      ]);
+    expect(planned(4)).toEqual([
+      ['negative', 1],
+      ['positive', 1],
+      ['positive 2', 3],
+    ]);
+    expect(planned(1)).toEqual([
+      ['positive', 0.25],
+      ['positive 2', 0.75],
+    ]);
+  });
+
+  it('rescales to the deviation of the weighted mean of several prompts', () => {
+    const [base, prompt] = both(2);
+    const branches = [base!, { ...prompt!, weight: 2 }, { ...prompt!, weight: 6 }];
+    const predictions = Float32Array.of(0, 0, 4, 8, 0, 4);
+    const guided = [2 * 4 + 6 * 0, 2 * 8 + 6 * 4];
+    const mean = [(2 * 4) / 8, (2 * 8 + 6 * 4) / 8];
+    const deviation = ([a = 0, b = 0]: number[]) => Math.abs(a - b) / 2;
+    const factor = deviation(mean) / deviation(guided);
+    const combined = [...combinePredictions(branches, predictions, 1, 1)];
+    combined.forEach((value, i) => {
+      expect(value).toBeCloseTo(guided[i]! * factor, 5);
+    });
   });
 
   it('keeps a constant prediction finite when rescaling', () => {

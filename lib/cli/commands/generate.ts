@@ -8,10 +8,12 @@ import { interruptible } from '../interrupt.js';
 import {
   addCommonOptions,
   addModelOptions,
+  addPromptFiles,
   addRunOptions,
   type CommonOptions,
   type ModelOptions,
   openOptions,
+  type PromptFileFlags,
   type RunOptions,
 } from '../model-options.js';
 import { openPipeline } from '../open-pipeline.js';
@@ -20,6 +22,7 @@ import { createProgress, type ProgressDisplay } from '../progress.js';
 import { checkImageOutput, saveImages } from '../save-images.js';
 
 type Flags = GenerateFlags &
+  PromptFileFlags &
   ModelOptions &
   RunOptions &
   CommonOptions & { readonly output?: string; readonly metadata: boolean };
@@ -39,6 +42,7 @@ export function generateCommand(): Command {
     )
     .option('--no-metadata', 'omit the generation parameters from the PNG');
   addGenerateOptions(command);
+  addPromptFiles(command);
   addModelOptions(command);
   addRunOptions(command);
   addCommonOptions(

@@ -1,43 +1,35 @@
-/**
- * Conditioning of the positive and negative guidance branch from prompts, a class, or nothing (unconditional models).
- */
+/** Conditioning of a pass from prompts, a class, or nothing (unconditional models). */
 import type { ClassSource, ConditionSource } from '../../checkpoint/model-descriptor.js';
 import { readRow } from '../../checkpoint/weights/read-tensor.js';
 import type { Encoding, PromptEncoder } from '../../conditioning/prompt-encoder.js';
-import type { GuidancePair } from '../../sampling/guidance.js';
+import { constantSchedule, type GuidanceSchedule } from '../../sampling/guidance.js';
 import type { Conditioning } from '../../sampling/network.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { EncodeRequest } from './loaded-model.js';
+import { encodePrompts } from './prompt-guidance.js';
 
 /**
- * Encodes the conditioning of both branches.
+ * Encodes the conditioning of a pass.
  * @throws NOT_FINITE, ABORTED, DISPOSED, and errors of loading a text encoder
  */
 export async function encodeGuidance(
   condition: ConditionSource,
   promptEncoder: () => Promise<PromptEncoder>,
-  { prompt, negative, text, class: label }: EncodeRequest,
+  request: EncodeRequest,
   signal: AbortSignal | undefined,
-): Promise<GuidancePair> {
-  if (condition.kind === 'text')
-    return conditioningOf(await (await promptEncoder()).encodePair(prompt, negative, text, signal));
-  if (condition.kind === 'none') return { positive: { tensors: {} }, negative: { tensors: {} } };
+): Promise<GuidanceSchedule> {
+  if (condition.kind === 'text') return encodePrompts(await promptEncoder(), request, conditioningOf, signal);
+  if (condition.kind === 'none') return constantSchedule({ tensors: {} }, { tensors: {} });
   const { unconditional } = condition;
-  return {
-    positive: await classConditioning(condition, label ?? 0),
-    negative: unconditional === null ? { tensors: {} } : await classConditioning(condition, unconditional),
-  };
+  return constantSchedule(
+    await classConditioning(condition, request.class ?? 0),
+    unconditional === null ? { tensors: {} } : await classConditioning(condition, unconditional),
+  );
 }
 
-/** Converts two encoded prompts to conditioning. */
-export function conditioningOf(pair: {
-  readonly positive: Encoding;
-  readonly negative: Encoding;
-}): GuidancePair {
-  const conditioning = ({ context, pooled }: Encoding): Conditioning => ({
-    tensors: { context, ...(pooled ? { pooled } : {}) },
-  });
-  return { positive: conditioning(pair.positive), negative: conditioning(pair.negative) };
+/** Converts an encoded prompt to conditioning. */
+export function conditioningOf({ context, pooled }: Encoding): Conditioning {
+  return { tensors: { context, ...(pooled ? { pooled } : {}) } };
 }
 
 /**

@@ -17,7 +17,7 @@ import {
   shownBytes,
   weightBytes,
 } from '../../modules/memory-fit.js';
-import type { GuidancePair } from '../../sampling/guidance.js';
+import type { GuidanceSchedule } from '../../sampling/guidance.js';
 import { type Warning, Warnings } from '../../warnings.js';
 import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
@@ -55,7 +55,7 @@ export interface ModelSpec<Model extends ModelDescriptor, C> {
     get: GetComponent<C>,
     request: EncodeRequest,
     signal?: AbortSignal,
-  ): Promise<GuidancePair>;
+  ): Promise<GuidanceSchedule>;
   denoiser(
     model: Model,
     get: GetComponent<C>,
@@ -167,7 +167,7 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     }
   }
 
-  encode(request: EncodeRequest, signal?: AbortSignal): Promise<GuidancePair> {
+  encode(request: EncodeRequest, signal?: AbortSignal): Promise<GuidanceSchedule> {
     return this.spec.encode(this.model, this.get, request, signal);
   }
 

@@ -7,8 +7,10 @@ import type { ExtraChannels } from '../../checkpoint/latent-source.js';
 import type { ConditionSource, ModelDescriptor } from '../../checkpoint/model-descriptor.js';
 import type { LoadedEncoder, PromptEncoder, TextSettings } from '../../conditioning/prompt-encoder.js';
 import type { MemoryMode } from '../../modules/loaded-module.js';
-import type { GuidancePair } from '../../sampling/guidance.js';
+import type { Evaluations } from '../../conditioning/prompt-schedule.js';
+import type { GuidanceSchedule } from '../../sampling/guidance.js';
 import type { Prediction } from '../../sampling/prediction.js';
+import type { Tensor } from '../../tensor/tensor.js';
 import type { Warnings } from '../../warnings.js';
 import type { DenoiseModel } from './denoise-model.js';
 import type { LatentCodec } from './latent-codec.js';
@@ -51,12 +53,22 @@ export interface ModelFacts {
   readonly defaults: GenerationDefaults & { readonly width: number; readonly height: number };
 }
 
-/** Prompts or a class to encode. */
+/** A prompt that applies to a part of the image. */
+export interface RegionRequest {
+  readonly prompt: string;
+  /** `[h, w]` of the size of the latent, 0 to 1. */
+  readonly mask: Tensor;
+}
+
+/** Prompts or a class to encode for a pass. */
 export interface EncodeRequest {
   readonly prompt: string;
   readonly negative: string;
   readonly text: TextSettings;
   readonly class: number | undefined;
+  /** Evaluations of the pass, which steps in the prompts refer to. */
+  readonly evaluations: Evaluations;
+  readonly regions?: readonly RegionRequest[] | undefined;
 }
 
 /** A model whose modules are loaded on first use. */
@@ -81,10 +93,10 @@ export interface LoadedModel {
     report: (done: number, total: number) => void,
   ): Promise<void>;
   /**
-   * Encodes the conditioning of the positive and the negative branch.
+   * Encodes the conditioning of a pass.
    * @throws NOT_FINITE, ABORTED, DISPOSED, and errors of loading a text encoder
    */
-  encode(request: EncodeRequest, signal?: AbortSignal): Promise<GuidancePair>;
+  encode(request: EncodeRequest, signal?: AbortSignal): Promise<GuidanceSchedule>;
   /** Returns the prompt encoder. @throws UNSUPPORTED_MODEL for a model that is not text-conditional */
   promptEncoder(signal?: AbortSignal): Promise<PromptEncoder>;
   /** Returns the text encoders. @throws UNSUPPORTED_MODEL for a model that is not text-conditional */

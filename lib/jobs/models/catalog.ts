@@ -2,11 +2,13 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, extname } from 'node:path';
+import { defined } from '../../defined.js';
 import { invalidOption, SafelightError } from '../../errors.js';
 import { type ModelKind, modelKind } from '../../families/registry.js';
 import { isModelName } from '../../hub/locate.js';
 import { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../pipelines/model/load-options.js';
+import type { PromptFileOptions } from '../../pipelines/prompt-files.js';
 import { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { Json } from '../json.js';
 import { describeIssues, type JobLimits, type JobSchemas, jobSchemas } from '../schemas.js';
@@ -38,7 +40,8 @@ export interface CatalogModel extends ConfiguredModel {
   readonly kind: ModelKind | undefined;
 }
 
-export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>;
+export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'> &
+  PromptFileOptions;
 
 /**
  * Parses `NAME=PATH`, or a path alone, named after its last part without the extension. The `owner/name` of a
@@ -169,15 +172,16 @@ function entryOf({ name, path, kind }: CatalogModel, loading: Loading): ModelEnt
     name,
     path,
     load: async (signal, onProgress) => {
+      const { backend, storage, threads, memory, ...files } = loading;
       const options = {
-        ...loading,
+        ...defined({ backend, storage, threads, memory }),
         ...(signal ? { signal } : {}),
         ...(onProgress
           ? { onProgress: ({ step, steps }: { step: number; steps: number }) => onProgress(step, steps) }
           : {}),
       };
       const isVqgan = (kind ?? (await modelKind(path))) === 'codes';
-      return isVqgan ? VqganPipeline.load(path, options) : Pipeline.load(path, options);
+      return isVqgan ? VqganPipeline.load(path, options) : Pipeline.load(path, { ...options, ...files });
     },
   };
 }

@@ -1,12 +1,13 @@
 /** Collects the configured models: those named one by one, those found in a folder, and the bundled models. */
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { SafelightError } from '../../errors.js';
 import { modelKind } from '../../families/registry.js';
 import { recognizeModel } from '../../families/shared/recognize.js';
 import { kindOf } from '../../files/read.js';
 import { bundledModel, bundledModels } from '../../hub/bundled.js';
-import { findModels } from '../../hub/find-models.js';
+import { adapterFolders, findModels } from '../../hub/find-models.js';
 import { locateModel } from '../../hub/locate.js';
+import type { PromptFileOptions } from '../../pipelines/prompt-files.js';
 import { type ConfiguredModel, parseModel } from './catalog.js';
 
 /** A file or folder that is left out of the offered models, or that is offered but cannot be loaded. */
@@ -62,6 +63,17 @@ export async function configuredModels(options: ConfiguredOptions): Promise<Conf
     'INVALID_OPTION',
     `No model is available${models === undefined ? '' : `: '${models}' contains none that can be loaded`}; name one with --model, or omit --no-starter`,
   );
+}
+
+/** Returns the folders of LoRAs, embeddings and wildcards in a folder of models. */
+export function promptFoldersIn(models: string | undefined): PromptFileOptions {
+  if (models === undefined) return {};
+  const { loras, embeddings, wildcards } = adapterFolders;
+  return {
+    loraFolder: join(models, loras),
+    embeddingFolder: join(models, embeddings),
+    wildcardFolder: join(models, wildcards),
+  };
 }
 
 async function namedModel(

@@ -1,7 +1,9 @@
 /** Describes models and counts prompt tokens from headers and configs, without loading weights. */
 
 import { latentDownsampleFactor } from '../../checkpoint/latent-source.js';
+import { extractTags } from '../../conditioning/network-tags.js';
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
+import { promptTexts } from '../../conditioning/prompt-schedule.js';
 import { invalidOption } from '../../errors.js';
 import { modelKind, openModel } from '../../families/registry.js';
 import { openVqganModel } from '../../families/shared/vqgan/open-vqgan.js';
@@ -42,6 +44,9 @@ export interface TokenCount {
   readonly window: number;
 }
 
+/** Steps for which the texts of a prompt are counted, which is enough for every option of usual alternations. */
+const COUNTED_STEPS = 20;
+
 interface Entry {
   readonly description: ModelDescription;
   /** Undefined for models without a text encoder. */
@@ -64,9 +69,16 @@ export class Descriptions {
   async countTokens({ name, path }: ConfiguredModel, prompt: string): Promise<TokenCount> {
     const tokenizer = await (await this.get(path)).tokenizer?.();
     if (!tokenizer) throw invalidOption('model', 'a model with a text encoder', name);
-    const chunks = chunksOf(tokenizer, prompt, 'original');
-    const tokens = chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0);
-    return { tokens, windows: chunks.length, window: tokenizer.window - 2 };
+    // A prompt with several texts (editing, alternation, AND) counts as its longest one.
+    const counts = promptTexts(extractTags(prompt).text, { steps: COUNTED_STEPS }).map((text) => {
+      const chunks = chunksOf(tokenizer, text, 'original');
+      return {
+        tokens: chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0),
+        windows: chunks.length,
+      };
+    });
+    const longest = counts.reduce((most, count) => (count.tokens > most.tokens ? count : most));
+    return { ...longest, window: tokenizer.window - 2 };
   }
 
   private get(path: string): Promise<Entry> {

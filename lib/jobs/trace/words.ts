@@ -4,6 +4,7 @@ import { parsePrompt } from '../../conditioning/prompt.js';
 import { SafelightError } from '../../errors.js';
 import type { GenerationStep } from '../../pipelines/diffusion/generation.js';
 import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
+import { firstText } from '../../pipelines/diffusion/prompts/single-text.js';
 import { AttentionSum, positionsOf } from '../../pipelines/trace/attention-map.js';
 import type { Tensor } from '../../tensor/tensor.js';
 
@@ -44,7 +45,7 @@ export class WordMaps {
 
 /** Returns the distinct words of a prompt in order, without punctuation. */
 export function wordsOf(prompt: string): string[] {
-  const text = parsePrompt(prompt).flatMap((part) => (part.kind === 'text' ? [part.text] : []));
+  const text = parsePrompt(firstText(prompt)).flatMap((part) => (part.kind === 'text' ? [part.text] : []));
   const words = text.join(' ').match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}'’-]*/gu) ?? [];
   return [...new Set(words)].slice(0, MAX_WORDS);
 }

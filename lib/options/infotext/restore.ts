@@ -1,15 +1,17 @@
 /** Restores the options that regenerate an image from the texts in its file. */
-import { type UnsupportedKind, unsupportedSyntax } from '../../conditioning/unsupported-syntax.js';
 import { invalidOption } from '../../errors.js';
-import { matters, namesOfHashes, writtenByOthers } from '../../image/parameter-fields.js';
+import { matters, writtenByOthers } from '../../image/parameter-fields.js';
 import { parseParameters } from '../../image/parameters.js';
 import type { Warning } from '../../warnings.js';
 import type { GenerationOptions } from '../declarations/generation.js';
 import type { HiresOptions } from '../declarations/hires.js';
 import { EXACT_KEY, parseExact } from '../exact.js';
+import { type KnownAdapters, missingAdapters, renameLoras, type UnrestoredSetting } from './adapters.js';
 import { type LabeledOption, optionsByLabel } from './labels.js';
 import { restoreSamplers, samplerFields } from './samplers.js';
 import { parseSize, parseValue, type Size } from './values.js';
+
+export type { KnownAdapter, KnownAdapters, UnrestoredSetting } from './adapters.js';
 
 /** Options read from the texts of an image. Images (`init`, `mask`) are not included. */
 export interface Restored {
@@ -22,12 +24,6 @@ export interface Restored {
   readonly warnings: readonly Warning[];
 }
 
-export interface UnrestoredSetting {
-  /** Field name as A1111 writes it (`VAE`, `Hires upscaler`), or the kind of a network in the prompt (`LoRA`). */
-  readonly name: string;
-  readonly value: string;
-}
-
 type Options = { -readonly [K in keyof GenerationOptions]?: GenerationOptions[K] };
 type Hires = { -readonly [K in keyof HiresOptions]?: HiresOptions[K] };
 type Texts = Readonly<Record<string, string>>;
@@ -38,19 +34,39 @@ type Texts = Readonly<Record<string, string>>;
  * is parsed as generation parameters, as written by A1111, Safelight and compatible programs. As in A1111, a missing
  * `RNG` in parameters of other programs means GPU noise (`rng: 'cuda'`) and a missing `Schedule type` means
  * `Automatic`. Accepts any text; `generate` validates the options.
+ * @param adapters available LoRAs and embeddings: tags of LoRAs with other names are renamed by their hashes, and
+ *   missing adapters are listed in `unrestored`
  * @throws INVALID_OPTION if `texts` is neither a string nor an object
  */
-export function restoreOptions(texts: string | Texts): Restored {
-  if (typeof texts === 'string') return restoreInfotext(texts);
+export function restoreOptions(texts: string | Texts, adapters: KnownAdapters = {}): Restored {
+  if (typeof texts === 'string') return restoreInfotext(texts, adapters);
   if (typeof texts !== 'object' || texts === null || Array.isArray(texts))
     throw invalidOption('texts', 'a string or an object of texts as returned by readPngText', texts);
   const exact = parseExact(texts[EXACT_KEY]);
-  if (!exact) return restoreInfotext(texts.parameters ?? '');
-  const { options, model, unknown } = exact;
-  return { options, model, unrestored: unknown, warnings: warningsOf(unknown) };
+  if (!exact) return restoreInfotext(texts.parameters ?? '', adapters);
+  // The hashes of adapters are in the generation parameters only.
+  const { fields } = parseParameters(texts.parameters ?? '');
+  const { model, unknown } = exact;
+  const options = withRenamedLoras(exact.options, fields, adapters);
+  const unrestored = [...unknown, ...missingOf(options, fields, adapters)];
+  return { options, model, unrestored, warnings: warningsOf(unrestored) };
 }
 
-function restoreInfotext(text: string): Restored {
+function withRenamedLoras(options: GenerationOptions, fields: Texts, adapters: KnownAdapters): GenerationOptions {
+  const { prompt, hires } = options;
+  const renamed = (text: string): string => renameLoras(text, fields, adapters);
+  return {
+    ...options,
+    ...(prompt === undefined ? {} : { prompt: renamed(prompt) }),
+    ...(hires?.prompt === undefined ? {} : { hires: { ...hires, prompt: renamed(hires.prompt) } }),
+  };
+}
+
+function missingOf(options: GenerationOptions, fields: Texts, adapters: KnownAdapters): UnrestoredSetting[] {
+  return missingAdapters([options.prompt, options.hires?.prompt], fields, adapters);
+}
+
+function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
   const { prompt, negative, fields } = parseParameters(text);
   const foreign = writtenByOthers(fields);
   const samplers = restoreSamplers(fields);
@@ -65,6 +81,7 @@ function restoreInfotext(text: string): Restored {
       SIZES.has(name) ||
       (name === 'Model' && !foreign) ||
       name === 'Lora hashes' ||
+      name === 'TI hashes' ||
       restoreField(optionsByLabel.get(name), value, targets);
     if (!known && matters(name, value)) lost.set(name, value);
   }
@@ -74,16 +91,10 @@ function restoreInfotext(text: string): Restored {
   // The number of sigmas determines the steps.
   if (options.sigmas) delete options.steps;
   if (Object.keys(deepCache).length > 0) options.deepCache = deepCache;
-  const unrestored = [
-    ...(foreign ? networksOf([prompt, negative, hires.prompt, hires.negative], fields) : []),
-  ];
+  const restored = withRenamedLoras(withHires(options, { ...samplers.hires, ...hires }), fields, adapters);
+  const unrestored = missingOf(restored, fields, adapters);
   for (const [name, value] of lost) unrestored.push({ name, value });
-  return {
-    options: withHires(options, { ...samplers.hires, ...hires }),
-    model: fields.Model,
-    unrestored,
-    warnings: warningsOf(unrestored),
-  };
+  return { options: restored, model: fields.Model, unrestored, warnings: warningsOf(unrestored) };
 }
 
 /** Adds the second pass. `Denoising strength` of a text with a second pass refers to that pass. */
@@ -128,25 +139,6 @@ function firstPassOf({ width, height }: Size): Size {
   const scale = Math.sqrt((512 * 512) / (width * height));
   const onGrid = (side: number): number => Math.ceil((scale * side) / 64) * 64;
   return { width: onGrid(width), height: onGrid(height) };
-}
-
-const KINDS: Readonly<Record<UnsupportedKind, string>> = {
-  ...{ lora: 'LoRA', lyco: 'LyCORIS', hypernet: 'Hypernetwork' },
-  ...{ editing: 'Prompt editing', alternation: 'Alternation', AND: 'AND' },
-};
-
-/** Lists networks and other unsupported syntax in the prompts, and LoRAs named in `Lora hashes` only. */
-function networksOf(prompts: readonly (string | undefined)[], fields: Texts): UnrestoredSetting[] {
-  const inPrompts = prompts.flatMap((prompt = '', i) =>
-    unsupportedSyntax(prompt, { negative: i % 2 === 1 }).map(({ kind, text }) => ({
-      name: KINDS[kind],
-      value: text,
-    })),
-  );
-  const named = inPrompts.map(({ value }) => value.split(':')[1]?.replace(/>$/, ''));
-  const hashed = namesOfHashes(fields['Lora hashes'] ?? '').filter((name) => !named.includes(name));
-  const all = [...inPrompts, ...hashed.map((value) => ({ name: 'LoRA', value }))];
-  return [...new Map(all.map((setting) => [`${setting.name} ${setting.value}`, setting])).values()];
 }
 
 /** Characters of a value quoted in the warning. */

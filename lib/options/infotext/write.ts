@@ -14,16 +14,19 @@ const HEAD = ['Steps', 'Sampler', 'Schedule type', 'CFG scale', 'Class', 'Seed',
  * Formats the generation parameters of an image. Omits most fields at their default, as A1111 does.
  * @param options as returned by `imageOptions`, with the seeds and size of this image
  * @param unwritten names of options that the text cannot store, written as the field `Unwritten`
+ * @param hashes fields of adapters such as `Lora hashes`
  */
 export function formatInfotext(
   model: string,
   options: GenerationOptions,
   unwritten: readonly string[] = [],
+  hashes: Readonly<Record<string, string>> = {},
 ): string {
   const all: Record<string, string> = {
     ...jointFields(options),
     Model: model,
     ...fieldsOf(generationFields, options),
+    ...hashes,
     ...(unwritten.length > 0 ? { Unwritten: unwritten.join(' ') } : {}),
     Version: `Safelight ${version()}`,
   };

@@ -31,6 +31,8 @@ export function imageOptions(
     'noise',
     'latent',
     'embeddings',
+    // The prompts contain their results.
+    ...(['styles', 'dynamicPrompts', 'missingAdapters', 'loras', 'regions'] as const),
   ];
   if (checked.init === undefined)
     omitted.push(...namesOf(sourceFields).filter((name) => !appliesToLatent(checked, name)));

@@ -1,6 +1,7 @@
 /** Checks before sampling that the runs of a call fit in memory. */
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/memory-fit.js';
+import type { BranchPlan } from '../../sampling/guidance.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
 import { sequentialGuidance } from './denoising/sequential-guidance.js';
 
@@ -9,7 +10,7 @@ export interface RunSize {
   /** In pixels. */
   readonly width: number;
   readonly height: number;
-  readonly branches: readonly BranchSpec[];
+  readonly plan: BranchPlan;
 }
 
 /**
@@ -29,9 +30,13 @@ export async function checkRunFits(
   const network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
   const codec = await loaded.codec(signal);
   const { downsampleFactor, latentChannels } = loaded.facts;
-  const buffers = async ({ width, height, branches }: RunSize): Promise<Need[]> => {
+  const buffers = async ({ width, height, plan }: RunSize): Promise<Need[]> => {
     const shape: LatentShape = [batch, latentChannels, height / downsampleFactor, width / downsampleFactor];
-    const { run, session } = await network.bytes(branches, shape, signal);
+    const { session } = await network.bytes(plan.branches, shape, signal);
+    const runs = await Promise.all(
+      distinctPhases(plan).map((branches) => network.bytes(branches, shape, signal)),
+    );
+    const run = Math.max(...runs.map((bytes) => bytes.run));
     const denoising = { label: 'U-Net', bytes: run };
     const decoding = { label: 'decoder', bytes: await codec.decodeBytes(height, width, signal) };
     const cached: Need = { label: 'cross-attention cache', bytes: session };
@@ -53,4 +58,17 @@ export async function checkRunFits(
       `use a smaller size or batch${model.sequentialGuidance ? '' : ", or memory 'lean'"}, or free memory`,
     );
   }
+}
+
+/** Returns the branches of each phase, without phases whose conditioning has the shapes of an earlier one. */
+function distinctPhases({ branches, phases }: BranchPlan): BranchSpec[][] {
+  const distinct = new Map<string, BranchSpec[]>();
+  for (const phase of phases) {
+    const ofPhase = phase.map((i) => branches[i]!);
+    const shapes = ofPhase.map(({ conditioning }) =>
+      Object.entries(conditioning.tensors).map(([name, { shape }]) => [name, ...shape]),
+    );
+    distinct.set(JSON.stringify(shapes), ofPhase);
+  }
+  return [...distinct.values()];
 }

@@ -7,6 +7,16 @@ import { GeneratedImage, toPixels } from '../image-result.js';
 import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import type { Plan } from './plan.js';
+import type { HashFields } from './prompts/adapter-hashes.js';
+
+/** An image that is sampled but not decoded. */
+export interface SampledImage {
+  readonly plan: Pick<Plan, 'width' | 'height' | 'finish'>;
+  readonly latent: Tensor;
+  readonly seeds: { readonly seed: number; readonly subseed: number };
+  /** Hashes of the adapters for its texts. */
+  readonly hashes: Promise<HashFields>;
+}
 
 /**
  * Decodes one image of a call and adds its texts.
@@ -15,16 +25,14 @@ import type { Plan } from './plan.js';
 export async function decodeOne(
   loaded: LoadedModel,
   settings: Settings,
-  plan: Pick<Plan, 'width' | 'height' | 'finish'>,
-  latent: Tensor,
-  seeds: { readonly seed: number; readonly subseed: number },
+  { plan, latent, seeds, hashes }: SampledImage,
   late: AbortSignal | undefined,
 ): Promise<GeneratedImage> {
   const image = await plan.finish(await imageOf(loaded, settings, latent, late));
   return new GeneratedImage(image, {
     seed: seeds.seed,
     latent,
-    parameters: parametersOf(loaded.facts, settings, plan, seeds),
+    parameters: parametersOf(loaded.facts, settings, plan, seeds, await hashes),
     exactOptions: exactOptionsOf(loaded.facts, settings, plan, seeds),
   });
 }

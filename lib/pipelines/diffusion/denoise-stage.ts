@@ -8,7 +8,7 @@ import { samplingFields } from '../../options/declarations/sampling.js';
 import { resolveCondition, resolveGuidance } from '../../options/settings/condition.js';
 import { type ApiSamplingOptions, resolveSamplingOptions } from '../../options/settings/sampling.js';
 import type { Rng } from '../../sampling/generators/index.js';
-import type { GuidancePair } from '../../sampling/guidance.js';
+import type { GuidanceSchedule } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import { initialNoiseScale } from '../../sampling/samplers/index.js';
@@ -28,7 +28,7 @@ import { brownianRange, fullSigmas, partialSigmas } from './denoising/sigmas.js'
 import { guidanceOf } from './generation.js';
 import { warnIfLarge } from './image-size.js';
 import { needsImage } from './ldm-inpaint.js';
-import { alignEncodings } from './prompt-encodings.js';
+import { alignEncodings } from './prompts/prompt-encodings.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends ApiSamplingOptions {
@@ -201,7 +201,7 @@ async function conditioningOf(
   loaded: LoadedModel,
   options: DenoiseOptions,
   signal: AbortSignal | undefined,
-): Promise<GuidancePair> {
+): Promise<GuidanceSchedule> {
   const text = resolveText({});
   const { condition } = loaded.facts;
   if (condition.kind !== 'text') {
@@ -210,7 +210,7 @@ async function conditioningOf(
         throw invalidOption(name, 'undefined (the model is not text-conditional)', options[name]);
     const label = options.class;
     const resolved = resolveCondition(label === undefined ? {} : { class: label }, condition);
-    return loaded.encode({ ...resolved, text }, signal);
+    return loaded.encode({ ...resolved, text, evaluations: { steps: 1 } }, signal);
   }
   if (options.class !== undefined)
     throw invalidOption('class', 'undefined (the model is text-conditional)', options.class);

@@ -1,16 +1,17 @@
 /** Generation of images: encodes prompts, denoises batches and decodes latents. Yields each step of the sampler. */
 
+import type { Evaluations } from '../../conditioning/prompt-schedule.js';
 import { throwIfAborted, unlessAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { SamplingSettings } from '../../options/settings/sampling.js';
-import { type Guidance, type GuidancePair, guidanceBranches } from '../../sampling/guidance.js';
+import { type Guidance, type GuidanceSchedule, planBranches } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
 import { checkInitialShape } from '../initial-tensors.js';
 import type { Settings } from '../options.js';
 import { ProgressReporter } from '../progress.js';
-import { checkRunFits, type RunSize } from './check-run-memory.js';
+import { checkRunFits } from './check-run-memory.js';
 import { decodeOne } from './decode-image.js';
 import { type Denoised, type DenoiseStep, denoiseSteps } from './denoising/denoise-loop.js';
 import { endSteps } from './denoising/end-steps.js';
@@ -21,7 +22,9 @@ import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsImage, planWithImage } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { alignEncodings } from './prompt-encodings.js';
+import { hashFields } from './prompts/adapter-hashes.js';
+import { AdaptedPass, evaluationsOf } from './prompts/adapted-pass.js';
+import { alignEncodings } from './prompts/prompt-encodings.js';
 import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
@@ -61,45 +64,58 @@ type Steps<T> = AsyncGenerator<GenerationStep, T>;
  */
 export async function* generateSteps(loaded: LoadedModel, settings: Settings): Steps<GenerateResult> {
   const reporter = new ProgressReporter(settings.onProgress);
-  const loras = await loaded.adapt(settings.loras, settings.warnings, settings.signal);
+  const { prompt, negative, hires } = settings;
+  const texts = { prompt, negative };
+  const second = { prompt: hires?.prompt ?? prompt, negative: hires?.negative ?? negative };
+  const first = await AdaptedPass.open(loaded, settings, texts);
   try {
-    const text = { ...settings.text, patches: loras.text };
-    return yield* adaptedSteps(loaded, { ...settings, text }, loras.unet, reporter);
+    const same = second.prompt === prompt && second.negative === negative;
+    const last = same ? first : await AdaptedPass.open(loaded, settings, second);
+    try {
+      return yield* adaptedSteps(loaded, settings, [first, last], reporter);
+    } finally {
+      last[Symbol.dispose]();
+    }
   } finally {
-    loras[Symbol.dispose]();
+    first[Symbol.dispose]();
   }
 }
 
-/** Generates images after LoRAs are registered. @param patches name of the patch set to apply */
+/** Generates images once the LoRAs of both passes are registered. */
 async function* adaptedSteps(
   loaded: LoadedModel,
   settings: Settings,
-  patches: string | undefined,
+  adapted: readonly [AdaptedPass, AdaptedPass],
   reporter: ProgressReporter,
 ): Steps<GenerateResult> {
   const { count, seed, batch, finish } = settings;
-  const { plan, hires, conditionings } = await prepare(loaded, settings, patches, reporter);
+  const { plan, hires, conditionings } = await prepare(loaded, settings, adapted, reporter);
+  const [first, last] = adapted;
+  const hashes = hashFields([...first.loras, ...last.loras], [...first.embeddings, ...last.embeddings]);
+  // Awaited with the first image; a failure before that must not end the process.
+  hashes.catch(() => undefined);
   const run = new Run(
     loaded,
     settings,
     conditionings,
-    patches,
+    [first.patches, last.patches],
     reporter,
     Math.ceil(count / batch) * (plan.steps + (hires?.steps ?? 0)),
   );
   const images: GeneratedImage[] = [];
   try {
-    for (let first = 0; first < count && !(finish?.aborted && first > 0); first += batch) {
-      const imageBatch = { ...batchSeeds(settings, first, Math.min(batch, count - first)), first };
+    for (let start = 0; start < count && !(finish?.aborted && start > 0); start += batch) {
+      const imageBatch = { ...batchSeeds(settings, start, Math.min(batch, count - start)), first: start };
       const denoised = yield* run.passes(plan, hires, imageBatch);
       // A further batch that `finish` ended before its first evaluation is only noise and is dropped.
-      if (denoised.unfinished && denoised.evaluations === 0 && first > 0) break;
+      if (denoised.unfinished && denoised.evaluations === 0 && start > 0) break;
       const late = denoised.unfinished ? AbortSignal.timeout(MAX_DECODE_TIME) : undefined;
       for (const [i, imageSeed] of imageBatch.seeds.entries()) {
         reporter.report('decode', images.length, count);
         const seeds = { seed: imageSeed, subseed: imageBatch.subseeds[i]! };
         const latent = denoised.latent.slice([i, i + 1]);
-        images.push(await decodeOne(loaded, settings, plan, latent, seeds, i > 0 ? late : undefined));
+        const image = { plan, latent, seeds, hashes };
+        images.push(await decodeOne(loaded, settings, image, i > 0 ? late : undefined));
       }
     }
   } finally {
@@ -118,46 +134,61 @@ function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
   return init ? planImageToImage(loaded, { ...settings, init }) : planTextToImage(loaded, settings);
 }
 
+interface Prepared {
+  readonly plan: Plan;
+  readonly hires: HiresPlan | undefined;
+  /** Conditioning of the first and the second pass. */
+  readonly conditionings: readonly [GuidanceSchedule, GuidanceSchedule];
+}
+
 async function prepare(
   loaded: LoadedModel,
   settings: Settings,
-  patches: string | undefined,
+  [first, last]: readonly [AdaptedPass, AdaptedPass],
   reporter: ProgressReporter,
-): Promise<{
-  plan: Plan;
-  hires: HiresPlan | undefined;
-  conditionings: readonly [GuidancePair, GuidancePair];
-}> {
-  const { signal, prompt, negative } = settings;
+): Promise<Prepared> {
+  const { sampling } = settings;
   reporter.report('encode', 0, 2);
   const plan = await planOf(loaded, settings);
   const hires = settings.hires && (await planHires(loaded, settings, settings.hires, plan));
   warnIfLarge(settings.warnings, plan, loaded.facts.defaults);
   if (hires) warnIfLarge(settings.warnings, hires, loaded.facts.defaults, { what: 'A second pass' });
   reporter.report('encode', 1, 2);
-  const conditioning = await encode(loaded, settings);
-  // Different prompts of the second pass are encoded separately.
-  const secondPrompts = {
-    prompt: settings.hires?.prompt ?? prompt,
-    negative: settings.hires?.negative ?? negative,
-  };
-  const same = secondPrompts.prompt === prompt && secondPrompts.negative === negative;
-  const second = same ? conditioning : await loaded.encode({ ...settings, ...secondPrompts }, signal);
-  const first = { ...plan, branches: guidanceBranches(conditioning, guidanceOf(settings.sampling)) };
-  const passes: RunSize[] = [first];
+  const steps = evaluationsOf(sampling);
+  const conditioning = await encode(loaded, settings, first, plan, { steps });
+  const { width, height } = plan;
+  const sizes = [
+    { width, height, conditioning, guidance: guidanceOf(sampling), patches: first.patches },
+  ];
+  let second = conditioning;
   if (hires && settings.hires) {
-    const guidance = guidanceOf(settings.hires.sampling);
-    passes.push({ ...hires, branches: guidanceBranches(second, guidance) });
+    const settled = settings.hires;
+    const evaluations = { steps: evaluationsOf(settled.sampling, settled.steps), before: steps };
+    second = await encode(loaded, settings, last, hires, evaluations);
+    const guidance = guidanceOf(settled.sampling);
+    const size = { width: hires.width, height: hires.height };
+    sizes.push({ ...size, conditioning: second, guidance, patches: last.patches });
   }
-  await checkRunFits(loaded, passes, Math.min(settings.batch, settings.count), signal, patches);
+  for (const { conditioning: schedule, guidance, patches, ...size } of sizes) {
+    const run = { ...size, plan: planBranches(schedule, guidance) };
+    await checkRunFits(loaded, [run], Math.min(settings.batch, settings.count), settings.signal, patches);
+  }
   reporter.report('encode', 2, 2);
   return { plan, hires, conditionings: [conditioning, second] };
 }
 
-function encode(loaded: LoadedModel, settings: Settings): Promise<GuidancePair> {
+function encode(
+  loaded: LoadedModel,
+  settings: Settings,
+  pass: AdaptedPass,
+  { width, height }: { readonly width: number; readonly height: number },
+  evaluations: Evaluations,
+): Promise<GuidanceSchedule> {
   const { embeddings, text, signal } = settings;
-  if (!embeddings) return loaded.encode(settings, signal);
-  return alignEncodings(loaded, embeddings, text, { prefix: 'embeddings.', signal });
+  const { downsampleFactor } = loaded.facts;
+  if (embeddings)
+    return alignEncodings(loaded, embeddings, { ...text, patches: pass.textPatches }, { prefix: 'embeddings.', signal });
+  return pass.encode({ evaluations, width: width / downsampleFactor, height: height / downsampleFactor });
 }
 
 /** Returns the guidance of sampling settings. */
@@ -174,9 +205,9 @@ class Run {
   constructor(
     private readonly loaded: LoadedModel,
     private readonly settings: Settings,
-    /** Conditioning of the first and the second pass. */
-    private readonly conditionings: readonly [GuidancePair, GuidancePair],
-    private readonly patches: string | undefined,
+    private readonly conditionings: Prepared['conditionings'],
+    /** Patch sets of the network in the first and the second pass. */
+    private readonly patches: readonly [string | undefined, string | undefined],
     private readonly reporter: ProgressReporter,
     /** Total number of steps; corrected if a sampler runs another number than its schedule has. */
     private planned: number,
@@ -212,7 +243,7 @@ class Run {
     const { taps, predictions, edit, signal, finish, hires } = this.settings;
     const sampling = number === 2 && hires ? hires.sampling : this.settings.sampling;
     this.reporter.report('denoise', this.done, this.planned);
-    const steps = denoiseSteps(await this.loaded.denoiser(signal, this.patches), {
+    const steps = denoiseSteps(await this.loaded.denoiser(signal, this.patches[number - 1]), {
       ...pass,
       sampler: sampling.sampler,
       samplerOptions: sampling.sampling,

@@ -15,13 +15,14 @@ import type { GeneratedImage } from '../image-result.js';
 import type { LoadPipelineOptions } from '../model/load-options.js';
 import { loadModel } from '../model/load-pipeline.js';
 import type { GenerateOptions } from '../options.js';
+import { openPromptFiles, type PromptFiles } from '../prompt-files.js';
 import { resolveEach } from '../prompt-list.js';
 import { type AttentionMap, type AttentionOptions, attentionMaps } from '../trace/attention-map.js';
 import { listNodes, type NodesOptions } from '../trace/nodes.js';
 import { type TapOptions, tapStage } from '../trace/tap.js';
 import { type DenoiseOptions, denoiseStage } from './denoise-stage.js';
 import type { GenerateResult } from './generation.js';
-import { generateEach } from './prompt-sequence.js';
+import { generateEach } from './prompts/prompt-sequence.js';
 import {
   type DecodeOptions,
   decodeStage,
@@ -63,7 +64,10 @@ export class Pipeline implements AsyncDisposable {
   private disposed = false;
 
   /** For internal use; call `Pipeline.load`. */
-  constructor(private readonly model: LoadedModel) {}
+  constructor(
+    private readonly model: LoadedModel,
+    private readonly files: PromptFiles = {},
+  ) {}
 
   /**
    * Loads a model.
@@ -73,7 +77,7 @@ export class Pipeline implements AsyncDisposable {
    *   OUT_OF_MEMORY, BACKEND_UNAVAILABLE, BINARY_NOT_FOUND, ABORTED
    */
   static async load(path: string = starterModel, options: LoadPipelineOptions = {}): Promise<Pipeline> {
-    return new Pipeline(await loadModel(path, options, diffusionFamilies));
+    return new Pipeline(await loadModel(path, options, diffusionFamilies), openPromptFiles(options));
   }
 
   /** Properties of the model. @throws DISPOSED */
@@ -111,21 +115,26 @@ export class Pipeline implements AsyncDisposable {
     const { defaults, downsampleFactor, condition } = loaded.facts;
     const withBatch = loaded.lean ? { batch: 1, ...options } : options;
     return new GenerationStream(
-      generateEach(loaded, resolveEach(withBatch, defaults, downsampleFactor, condition)),
+      generateEach(loaded, resolveEach(withBatch, defaults, downsampleFactor, condition, this.files)),
     );
   }
 
   /**
-   * Tokenizes a prompt and splits it into chunks for the first text encoder.
+   * Tokenizes a prompt and splits it into chunks for the first text encoder. Of a prompt with several texts (editing,
+   * alternation, AND), the first is tokenized.
    * @throws INVALID_OPTION, UNSUPPORTED_MODEL, DISPOSED
    */
   async tokenize(text: string, options: TokenizeOptions = {}): Promise<Chunk[]> {
-    return tokenizeStage(this.open(), text, options);
+    return tokenizeStage(this.open(), text, options, this.files);
   }
 
-  /** Encodes a prompt to text embeddings. @throws INVALID_OPTION, UNSUPPORTED_MODEL, NOT_FINITE, ABORTED, DISPOSED */
+  /**
+   * Encodes a prompt to text embeddings. Of a prompt with several texts (editing, alternation, AND), the first is
+   * encoded, with a warning.
+   * @throws INVALID_OPTION, UNSUPPORTED_MODEL, NOT_FINITE, ABORTED, DISPOSED, errors of reading an embedding
+   */
   async encodeText(prompt: string, options: EncodeTextOptions = {}): Promise<Encoding> {
-    return encodeTextStage(this.open(), prompt, options);
+    return encodeTextStage(this.open(), prompt, options, this.files);
   }
 
   /**
@@ -149,7 +158,7 @@ export class Pipeline implements AsyncDisposable {
 
   /** Generates images with maps of the U-Net's attention to a word of the prompt. @throws as `generate` */
   async attentionMap(options: AttentionOptions): Promise<AttentionMap[]> {
-    return attentionMaps(this.open(), options);
+    return attentionMaps(this.open(), options, this.files);
   }
 
   /**

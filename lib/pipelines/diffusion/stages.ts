@@ -16,10 +16,11 @@ import type { OnWarning } from '../../warnings.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
 import { checkControl, checkSize, type GenerateOptions, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
+import type { PromptFiles } from '../prompt-files.js';
 import { warnIfLarge } from './image-size.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
-import { warnOfSyntax } from './prompt-warnings.js';
+import { singleText } from './prompts/single-text.js';
 
 export interface TokenizeOptions {
   /** Tokenizes the text without parsing prompt syntax. Default false. */
@@ -62,28 +63,35 @@ export async function tokenizeStage(
   loaded: LoadedModel,
   text: string,
   options: TokenizeOptions,
+  files: PromptFiles,
 ): Promise<Chunk[]> {
   check.knownKeys('options', options, new Set(['raw']));
   const raw = check.boolean('raw', options.raw ?? false);
+  const checked = promptText('text', text);
   const encoder = await loaded.promptEncoder();
-  return encoder.tokenize(promptText('text', text), raw ? 'none' : 'original');
+  if (raw) return encoder.tokenize(checked, 'none');
+  const single = await singleText(loaded, checked, { emphasis: 'original', files });
+  return encoder.tokenize(single.text, 'original', single.embeddings);
 }
 
 export async function encodeTextStage(
   loaded: LoadedModel,
   prompt: string,
   options: EncodeTextOptions,
+  files: PromptFiles,
 ): Promise<Encoding> {
   check.knownKeys('options', options, new Set(['clipSkip', 'emphasis', 'negative', 'signal', 'onWarning']));
   const text = resolveText(options);
   const { signal, warnings } = checkControl(options);
   const negative = check.boolean('negative', options.negative ?? false);
   const checked = promptText('prompt', prompt);
-  warnOfSyntax(warnings, negative ? { 'the negative prompt': checked } : { 'the prompt': checked });
+  const { emphasis } = text;
+  const single = await singleText(loaded, checked, { emphasis, files, negative, signal, warnings });
+  const settings = { ...text, embeddings: single.embeddings };
   const encoder = await loaded.promptEncoder(signal);
   const encoding = await (negative
-    ? encoder.encodeNegative(checked, text, signal)
-    : encoder.encode(checked, text, signal));
+    ? encoder.encodeNegative(single.text, settings, signal)
+    : encoder.encode(single.text, settings, signal));
   // Copies, because the caller may modify the tensors and the encoding is cached.
   return { ...encoding, context: encoding.context.clone(), pooled: encoding.pooled?.clone() };
 }

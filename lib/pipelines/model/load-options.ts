@@ -11,12 +11,13 @@ import * as check from '../../options/check.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import { checkControl } from '../options.js';
 import type { OnProgress } from '../progress.js';
+import { type PromptFileOptions, promptFileKeys } from '../prompt-files.js';
 
 /** Parts of a model that can be loaded separately. */
 export const modelParts = ['text_encoder', 'unet', 'autoencoder'] as const;
 export type ModelPart = (typeof modelParts)[number];
 
-export interface LoadPipelineOptions extends OpenModelOptions {
+export interface LoadPipelineOptions extends OpenModelOptions, PromptFileOptions {
   /**
    * Backend. The default `auto` uses the first GPU that can be opened and has enough memory, otherwise the CPU.
    * `vulkan:1` and `cuda:NAME` select a device by index or part of its name.
@@ -59,6 +60,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'ema',
     'config',
   ],
+  ...promptFileKeys,
 ]);
 
 export interface LoadSettings {
@@ -74,6 +76,9 @@ export interface LoadSettings {
 /** Validates the options for loading. @throws INVALID_OPTION naming the option */
 export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   check.knownKeys('options', options, KEYS);
+  for (const key of promptFileKeys)
+    if (options[key] !== undefined && (typeof options[key] !== 'string' || options[key] === ''))
+      throw invalidOption(key, 'the path of a file or folder', options[key]);
   const { variant, vae, prediction, ema, config, storage, threads } = options;
   const parts: unknown = options.parts;
   if (parts !== undefined && !Array.isArray(parts)) throw invalidOption('parts', 'an array of parts', parts);

@@ -12,8 +12,11 @@ import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { type GenerationStep, generateSteps } from '../diffusion/generation.js';
+import { resolvePrompts } from '../diffusion/prompts/resolve-prompts.js';
+import { singleText } from '../diffusion/prompts/single-text.js';
 import type { GeneratedImage } from '../image-result.js';
 import { checkTaps, type GenerateOptions, resolveOptions } from '../options.js';
+import type { PromptFiles } from '../prompt-files.js';
 
 export interface AttentionMap {
   readonly image: GeneratedImage;
@@ -33,17 +36,22 @@ export interface AttentionOptions extends GenerateOptions {
  * Generates images with their attention maps; with hires fix, of the first pass.
  * @throws INVALID_OPTION for a word that is not in the prompt
  */
-export async function attentionMaps(loaded: LoadedModel, options: AttentionOptions): Promise<AttentionMap[]> {
+export async function attentionMaps(
+  loaded: LoadedModel,
+  options: AttentionOptions,
+  files: PromptFiles,
+): Promise<AttentionMap[]> {
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
   const { defaults, downsampleFactor, condition } = loaded.facts;
-  const settings = resolveOptions(rest, defaults, downsampleFactor, condition);
+  const [settings] = await resolvePrompts(
+    resolveOptions(rest, defaults, downsampleFactor, condition, files),
+  );
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
   const [encoder] = await loaded.textEncoders(settings.signal);
-  const chunks = (await loaded.promptEncoder(settings.signal)).tokenize(
-    settings.prompt,
-    settings.text.emphasis,
-  );
+  const { emphasis } = settings.text;
+  const { text, embeddings } = await singleText(loaded, settings.prompt, { emphasis, files });
+  const chunks = (await loaded.promptEncoder(settings.signal)).tokenize(text, emphasis, embeddings);
   const positions = positionsOf(word, encoder!.tokenizer.encode(check.string('word', word)), chunks);
   const { network } = await loaded.denoiser(settings.signal);
   const nodes = network.nodes([1, loaded.facts.latentChannels, 8, 8], 1).map(({ name }) => name);

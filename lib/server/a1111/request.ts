@@ -16,7 +16,7 @@ import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notSupported } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
 import { base64Of, isBlank } from './images.js';
-import { checkedPrompt } from './prompts.js';
+import { withoutComments } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
 import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';
 import { applyChanges, type FindModel, type Settings } from './settings.js';
@@ -138,6 +138,8 @@ function generation(type: JobRequest['type'], body: GenerationBody, context: Par
     subseed: random(body.subseed, restored.subseed),
     ...definedOnly({ subseedStrength: body.subseed_strength }),
     ...resizedFrom(body),
+    // As in A1111, an unknown LoRA is ignored.
+    missingAdapters: 'warn',
     count: batchSize * batches,
     batch: batchSize,
     ...sampling.options,
@@ -150,13 +152,13 @@ function generation(type: JobRequest['type'], body: GenerationBody, context: Par
   };
 }
 
-/** Returns a function that applies the request's styles to a prompt and checks it. */
+/** Returns a function that applies the request's styles to a prompt and removes its comments. */
 function promptReader(body: GenerationBody, { styles }: ParserContext): ReadPrompt {
   const chosen = stylesNamed(styles, body.styles ?? []);
   return (field, prompt) => {
     const key = field.includes('negative') ? 'negative_prompt' : 'prompt';
     const texts = chosen.map((style) => style[key]);
-    return checkedPrompt(field, styled(prompt, texts));
+    return withoutComments(styled(prompt, texts));
   };
 }
 

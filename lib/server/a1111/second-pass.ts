@@ -10,7 +10,7 @@ import type { Settings } from './settings.js';
 
 export type Options = Record<string, Json>;
 
-/** Returns the final prompt of a field, with styles applied. @throws 422 for unsupported syntax */
+/** Returns the final prompt of a field, with styles applied. */
 export type ReadPrompt = (field: string, prompt: string) => string;
 
 /** Grid in pixels to which A1111 rounds sizes down. */

@@ -1,8 +1,8 @@
 /** A1111's styles: `styles.csv` in the data folder. */
-import type { Style } from '../../jobs/styles.js';
+import type { Style } from '../../conditioning/styles.js';
 import { failure } from './failures.js';
 
-export { type Style, styled } from '../../jobs/styles.js';
+export { type Style, styled } from '../../conditioning/styles.js';
 export { readStyles } from '../styles.js';
 
 /** Returns the styles with these names. @throws 422 for an unknown name */

@@ -2,8 +2,8 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import type { Style } from '../../conditioning/styles.js';
 import { SafelightError } from '../../errors.js';
-import type { Style } from '../../jobs/styles.js';
 import type { StylesFile } from '../styles.js';
 import { failure } from './schemas.js';
 

@@ -29,44 +29,59 @@ async function generate(
 }
 const codes = ({ warnings }: GenerateResult) => warnings.map(({ code }) => code);
 
-describe('unsupported prompt syntax', () => {
-  it('is reported by name for each prompt, once, and images are generated', async () => {
+const SMALL = { width: 32, height: 32 };
+
+describe('tags of networks that cannot be applied', () => {
+  it('are reported once, ignored, and images are generated', async () => {
     const made = await generate({
-      ...{
-        prompt: 'a <lora:x:1> [cat:dog:5] AND [a|b], (fine:1.2), [less]',
-        negative: '<hypernet:y:1> AND z',
-      },
-      ...{ width: 32, height: 32, count: 2, batch: 1 },
-      hires: { scale: 1.25, prompt: '<lyco:z:1>', negative: '[c:3]' },
+      ...{ prompt: 'a <hypernet:y:1> <foo:1>, (fine:1.2), [less]', negative: '<lora:x:1> AND z' },
+      ...{ ...SMALL, count: 2, batch: 1 },
+      hires: { scale: 1.25, prompt: '<lyco:z:1>' },
+      missingAdapters: 'warn',
     });
     expect(made.images).toHaveLength(2);
-    expect(made.warnings.map(({ code, message }) => [code, message.split(' in A1111')[0]])).toEqual([
-      ['PROMPT_SYNTAX', '<lora:x:1> in prompt is a LoRA'],
-      ['PROMPT_SYNTAX', '[cat:dog:5] in prompt is prompt editing'],
-      ['PROMPT_SYNTAX', 'AND in prompt is a combination of prompts'],
-      ['PROMPT_SYNTAX', '[a|b] in prompt is alternation'],
-      ['PROMPT_SYNTAX', '<hypernet:y:1> in negative is a hypernetwork'],
-      ['PROMPT_SYNTAX', '<lyco:z:1> in hires.prompt is a LyCORIS network'],
-      ['PROMPT_SYNTAX', '[c:3] in hires.negative is prompt editing'],
+    expect(made.warnings.map(({ code, message }) => [code, message.split('; ')[0]])).toEqual([
+      ['PROMPT_SYNTAX', 'Hypernetworks are not supported'],
+      ['PROMPT_SYNTAX', 'Networks of this kind are not supported'],
+      ['PROMPT_SYNTAX', '<lora:x:1> in the negative prompt is text, as in A1111'],
+      ['ADAPTER_NOT_FOUND', expect.stringMatching(/^<lyco:z:1> is ignored: The prompt names the LoRA "z"/)],
     ]);
     expect(made.reported).toEqual(made.warnings);
-    for (const { message } of made.warnings) expect(message).toContain('encoded as plain text');
-  });
-
-  it('is not reported for supported syntax', async () => {
-    const made = await generate({ prompt: '(a:1.2) [b] \\[c:d:5\\] BREAK e', width: 32, height: 32 });
-    expect(made.warnings).toEqual([]);
-  });
-
-  it('is reported by the encodeText stage, with a count if there are many constructs', async () => {
-    const reported: Warning[] = [];
-    await pipeline.encodeText('[a:1]'.repeat(40), { onWarning: (warning) => reported.push(warning) });
-    expect(reported).toHaveLength(2);
-    await pipeline.encodeText(Array.from({ length: 20 }, (_, i) => `[${i}:1]`).join(), {
-      onWarning: (warning) => reported.push(warning),
+    const plain = await generate({
+      ...{ prompt: 'a  , (fine:1.2), [less]', negative: '<lora:x:1> AND z' },
+      ...{ ...SMALL, count: 2, batch: 1 },
+      hires: { scale: 1.25, prompt: '' },
     });
-    expect(reported).toHaveLength(2 + 17);
-    expect(reported.at(-1)!.message).toMatch(/^4 more constructs in the prompt/);
+    expect(made.images.map(({ data }) => data)).toEqual(plain.images.map(({ data }) => data));
+  });
+
+  it('are rejected by default if they name a LoRA', async () => {
+    await expect(generate({ prompt: 'a <lora:x:1>', ...SMALL })).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_FOUND',
+    });
+  });
+
+  it.each(['<lora:x:heavy>', '<lora:x:1:1:0>', '<lora:x:1:lbw=a>'])('are rejected: %s', async (tag) => {
+    await expect(generate({ prompt: tag, ...SMALL })).rejects.toMatchObject({ code: 'INVALID_OPTION' });
+  });
+
+  it('are counted if there are many', async () => {
+    const prompt = Array.from({ length: 20 }, (_, i) => `<foo:${i}>`).join();
+    const { warnings } = await generate({ prompt, ...SMALL });
+    expect(warnings).toHaveLength(17);
+    expect(warnings.at(-1)!.message).toMatch(/^4 more tags/);
+  });
+});
+
+describe('a prompt with several texts', () => {
+  it('causes a warning where a single text is encoded, and none in a generation', async () => {
+    const reported: Warning[] = [];
+    const onWarning = (warning: Warning) => void reported.push(warning);
+    const encoded = await pipeline.encodeText('[cat:dog:5] AND b', { onWarning });
+    expect(reported.map(({ code }) => code)).toEqual(['PROMPT_SYNTAX']);
+    expect(encoded.context.data).toEqual((await pipeline.encodeText('cat ')).context.data);
+    const made = await generate({ prompt: '[cat:dog:1] AND [a|b] BREAK \\[c:d:5\\]', ...SMALL });
+    expect(made.warnings).toEqual([]);
   });
 });
 

@@ -154,11 +154,12 @@ describe('a list of prompts', () => {
     expect((await ended.result).images).toHaveLength(2);
   });
 
-  it('warns about the syntax of each prompt', async () => {
+  it('warns about the tags of each prompt', async () => {
     const { warnings } = await pipeline.generate({
       ...SMALL,
       steps: 1,
       prompt: ['a <lora:x:1>', 'b <lora:y:1>'],
+      missingAdapters: 'warn',
     });
     expect(warnings.map(({ message }) => message.slice(0, 12))).toEqual(
       ['<lora:x:1> i', '<lora:y:1> i'].map((text) => expect.stringContaining(text.slice(0, 10))),

@@ -16,7 +16,7 @@ import { UNet } from '../../../modules/unet.js';
 import { DiscreteSchedule } from '../../../sampling/discrete-schedule.js';
 import { loadTokenizer } from '../../../tokenizers/load-tokenizer.js';
 import type { Warnings } from '../../../warnings.js';
-import { encodeGuidance } from '../guidance-pair.js';
+import { encodeGuidance } from '../guidance-schedule.js';
 import { type LatentCodec, loadCodec } from '../latent-codec.js';
 import { type ComponentSpec, LazyModel, type ModelSpec } from '../lazy-model.js';
 import { type LoadedModel, type ModelFacts, type ModuleSettings, moduleNames } from '../loaded-model.js';

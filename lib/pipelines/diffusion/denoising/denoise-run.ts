@@ -1,5 +1,5 @@
 import type { DeepCacheSettings } from '../../../options/settings/sampling.js';
-import type { Guidance, GuidancePair } from '../../../sampling/guidance.js';
+import type { Guidance, GuidanceSchedule } from '../../../sampling/guidance.js';
 import type { NoiseSchedule } from '../../../sampling/noise-schedule.js';
 import type { RunnableSampler } from '../../../sampling/samplers/index.js';
 import type { NoiseSource, SamplerOptions } from '../../../sampling/types.js';
@@ -16,7 +16,7 @@ export interface DenoiseRun {
   readonly noise: NoiseSource;
   readonly sampler: RunnableSampler;
   readonly samplerOptions: SamplerOptions;
-  readonly conditioning: GuidancePair;
+  readonly conditioning: GuidanceSchedule;
   readonly guidance: Guidance;
   /** Owns the network session of the pass; the caller disposes it after the last pass. */
   readonly sessions: SessionSlot;

@@ -2,7 +2,7 @@
 import { combineSignals, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import { createDenoise } from '../../../sampling/denoiser.js';
-import { activeBranches, combinePredictions, guidanceBranches } from '../../../sampling/guidance.js';
+import { activeBranches, type BranchPlan, combinePredictions, planBranches } from '../../../sampling/guidance.js';
 import {
   type BranchSpec,
   groupByShape,
@@ -29,6 +29,8 @@ export class GuidedDenoiser {
   predicted: Pick<DenoiseStep, 'predictions' | 'guided'> = {};
   private x0: Latent | undefined;
   private active: readonly BranchSpec[] = [];
+  private readonly plan: BranchPlan;
+  /** All branches of the plan, with the additional input channels. */
   private readonly branches: readonly BranchSpec[];
   private readonly shape: LatentShape;
   private readonly session: NetworkSession;
@@ -44,9 +46,8 @@ export class GuidedDenoiser {
     const [images = 0, channels = 0, height = 0, width = 0] = latent.shape;
     this.shape = [images, channels, height, width];
     this.stop = combineSignals(run.signal, run.finish);
-    this.branches = guidanceBranches(run.conditioning, run.guidance).map((branch) =>
-      withConcat(branch, extra),
-    );
+    this.plan = planBranches(run.conditioning, run.guidance);
+    this.branches = this.plan.branches.map((branch) => withConcat(branch, extra));
     let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
     if (run.edit) network = editedNetwork(network, run.edit);
     if (run.deepCache) network = stepCached(network, run.deepCache);
@@ -95,7 +96,9 @@ export class GuidedDenoiser {
     const { stop: signal } = this;
     const latents = Tensor.from(scaled, this.shape);
     const evaluation = { sigma, index: this.evaluations };
-    const groups = groupByShape(this.branches, activeBranches(this.branches, guidance.interval, sigma));
+    const candidates = this.plan.at(this.evaluations);
+    const active = activeBranches(this.branches, candidates, guidance.interval, sigma);
+    const groups = groupByShape(this.branches, active);
     const results: NetworkResult[] = [];
     for (const branches of groups)
       results.push(await this.session.run({ latents, timestep, evaluation, branches, taps, signal }));

@@ -1,9 +1,9 @@
 /** Conditioning from encodings passed by the caller instead of prompts. */
-import type { TextSettings } from '../../conditioning/prompt-encoder.js';
-import { conditioningOf } from '../../families/shared/guidance-pair.js';
-import type { LoadedModel } from '../../families/shared/loaded-model.js';
-import type { GuidancePair } from '../../sampling/guidance.js';
-import { checkEncoding, checkPair } from './check-encoding.js';
+import type { TextSettings } from '../../../conditioning/prompt-encoder.js';
+import { conditioningOf } from '../../../families/shared/guidance-schedule.js';
+import type { LoadedModel } from '../../../families/shared/loaded-model.js';
+import { constantSchedule, type GuidanceSchedule } from '../../../sampling/guidance.js';
+import { checkEncoding, checkPair } from '../check-encoding.js';
 
 /**
  * Validates encodings and aligns their lengths. Without a negative one, the empty prompt is encoded.
@@ -14,7 +14,7 @@ export async function alignEncodings(
   given: { readonly positive?: unknown; readonly negative?: unknown },
   text: TextSettings,
   { prefix = '', signal }: { readonly prefix?: string; readonly signal: AbortSignal | undefined },
-): Promise<GuidancePair> {
+): Promise<GuidanceSchedule> {
   const encoder = await loaded.promptEncoder(signal);
   const { facts } = loaded;
   const { window } = encoder;
@@ -24,5 +24,6 @@ export async function alignEncodings(
       ? await encoder.encodeNegative('', text, signal)
       : checkEncoding(`${prefix}negative`, given.negative, facts, window);
   checkPair(positive, negative, window);
-  return conditioningOf(await encoder.align(positive, negative, text, signal));
+  const aligned = await encoder.align(positive, negative, text, signal);
+  return constantSchedule(conditioningOf(aligned.positive), conditioningOf(aligned.negative));
 }

@@ -1,14 +1,15 @@
 /** Generation for a list of prompts: one generation per prompt in sequence, with a combined result. */
-import type { LoadedModel } from '../../families/shared/loaded-model.js';
-import type { GeneratedImage } from '../image-result.js';
-import { generateWithFallback } from '../model/fallback.js';
-import type { Settings } from '../options.js';
-import { type OnProgress, type Progress, ProgressReporter } from '../progress.js';
-import { endSteps } from './denoising/end-steps.js';
-import type { GenerateResult, GenerationStep } from './generation.js';
+import type { LoadedModel } from '../../../families/shared/loaded-model.js';
+import type { GeneratedImage } from '../../image-result.js';
+import { generateWithFallback } from '../../model/fallback.js';
+import type { Settings } from '../../options.js';
+import { type OnProgress, type Progress, ProgressReporter } from '../../progress.js';
+import { endSteps } from '../denoising/end-steps.js';
+import type { GenerateResult, GenerationStep } from '../generation.js';
+import { resolvePrompts } from './resolve-prompts.js';
 
 /**
- * Generates the images of each prompt.
+ * Generates the images of each prompt, after styles and dynamic prompts are resolved.
  * @param each settings of the prompts, which share their warnings
  * @throws as `Pipeline.generate`
  */
@@ -17,11 +18,14 @@ export async function* generateEach(
   each: readonly [Settings, ...Settings[]],
 ): AsyncGenerator<GenerationStep, GenerateResult> {
   const [first] = each;
-  if (each.length === 1) return yield* generateWithFallback(loaded, first);
+  const all: { readonly settings: Settings; readonly promptIndex: number }[] = [];
+  for (const [promptIndex, unresolved] of each.entries())
+    for (const settings of await resolvePrompts(unresolved)) all.push({ settings, promptIndex });
+  if (all.length === 1) return yield* generateWithFallback(loaded, all[0]!.settings);
   const reporter = new ProgressReporter(undefined);
-  const total = new TotalProgress(each.length);
+  const total = new TotalProgress(all.length);
   const images: GeneratedImage[] = [];
-  for (const [i, settings] of each.entries()) {
+  for (const [i, { settings, promptIndex }] of all.entries()) {
     if (settings.finish?.aborted && i > 0) break;
     const onProgress = settings.onProgress && total.scaled(settings.onProgress, i, reporter.elapsed);
     const steps = generateWithFallback(loaded, { ...settings, onProgress });
@@ -32,7 +36,7 @@ export async function* generateEach(
           images.push(...next.value.images);
           break;
         }
-        yield { ...next.value, promptIndex: i };
+        yield { ...next.value, promptIndex };
       }
     } finally {
       await endSteps(steps);

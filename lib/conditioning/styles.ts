@@ -3,6 +3,8 @@
  * `negative_prompt`. The functions map strings to strings, so that the web page applies styles by the same
  * rules as the server.
  */
+import { SafelightError } from '../errors.js';
+import { nearest } from '../suggest.js';
 
 export interface Style {
   readonly name: string;
@@ -39,6 +41,31 @@ export function parseStyles(csv: string): Style[] {
     if (!name) return [];
     return [{ name, prompt: row[at.prompt] ?? '', negative_prompt: row[at.negative_prompt] ?? '' }];
   });
+}
+
+/**
+ * Returns the styles with these names, in the order of the names. Empty names and A1111's `None` are skipped.
+ * @param file path that the styles were read from, for the message
+ * @throws INVALID_OPTION for an unknown name, with a similar one
+ */
+export function stylesNamed(
+  styles: readonly Style[],
+  names: readonly string[],
+  file = 'the styles file',
+): Style[] {
+  const byName = new Map<string, Style>();
+  for (const style of styles) if (!byName.has(style.name)) byName.set(style.name, style);
+  return names
+    .filter((name) => name !== '' && name !== 'None')
+    .map((name) => {
+      const style = byName.get(name);
+      if (style) return style;
+      const similar = nearest(name, [...byName.keys()]);
+      throw new SafelightError(
+        'INVALID_OPTION',
+        `No style is named ${JSON.stringify(name.slice(0, 100))} in ${file}, which has ${byName.size} styles; ${similar === undefined ? 'correct the name or add the style' : `did you mean ${JSON.stringify(similar)}?`}`,
+      );
+    });
 }
 
 /**

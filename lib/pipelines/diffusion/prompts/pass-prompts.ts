@@ -1,0 +1,112 @@
+/** Prompts of a sampling pass, separated from the tags of the LoRAs that they name. */
+import { basename, extname } from 'node:path';
+import type { LoraFolder } from '../../../adapters/lora-folder.js';
+import { type LoraSettings, MAX_LORAS } from '../../../adapters/lora-options.js';
+import { readLoraTag } from '../../../adapters/lora-tag.js';
+import { extractTags, type NetworkTag } from '../../../conditioning/network-tags.js';
+import { invalidOption, SafelightError } from '../../../errors.js';
+import type { Region } from '../../../options/declarations/prompt.js';
+import type { Warnings } from '../../../warnings.js';
+import type { Settings } from '../../options.js';
+
+/** A LoRA of a call with the name that prompts and generation parameters use for it. */
+export interface ActiveLora {
+  readonly name: string;
+  readonly settings: LoraSettings;
+}
+
+export interface PassPrompts {
+  /** Without tags. */
+  readonly prompt: string;
+  readonly negative: string;
+  readonly regions: readonly Region[];
+  /** LoRAs of the option `loras`, followed by those of the tags. */
+  readonly loras: readonly ActiveLora[];
+}
+
+type PromptSettings = Pick<Settings, 'loras' | 'regions' | 'files' | 'missingAdapters' | 'warnings'>;
+
+/** Returns the name of a LoRA in tags: its file name without extension. */
+export function loraName(path: string): string {
+  return basename(path, extname(path));
+}
+
+/**
+ * Separates the prompts of a pass from their tags and finds the LoRAs. As in A1111, the negative prompt has no tags, and
+ * those of unknown kinds are ignored.
+ * @throws ADAPTER_NOT_FOUND, INVALID_OPTION for a malformed tag
+ */
+export async function readPassPrompts(
+  texts: { readonly prompt: string; readonly negative: string },
+  settings: PromptSettings,
+): Promise<PassPrompts> {
+  const main = extractTags(texts.prompt);
+  const regions = settings.regions.map(({ mask, prompt }) => ({ mask, ...extractTags(prompt) }));
+  const tags = [main, ...regions].flatMap((each) => each.tags);
+  const tagged = await lorasOf(tags, settings);
+  const given = settings.loras.map((lora): ActiveLora => ({ name: loraName(lora.path), settings: lora }));
+  if (given.length + tagged.length > MAX_LORAS)
+    throw invalidOption('prompt', `at most ${MAX_LORAS} LoRAs`, given.length + tagged.length);
+  warnOfNegativeTags(texts.negative, settings.warnings);
+  return {
+    prompt: main.text,
+    negative: texts.negative,
+    regions: regions.map(({ mask, text }) => ({ mask, prompt: text })),
+    loras: [...given, ...tagged],
+  };
+}
+
+/** Kinds of tags that A1111 knows; `lyco` is another name of `lora`. */
+const NETWORKS: ReadonlySet<string> = new Set(['lora', 'lyco', 'hypernet']);
+/** Codes of errors in tags that `missingAdapters: 'warn'` turns into warnings. */
+const IGNORED: ReadonlySet<string> = new Set(['ADAPTER_NOT_FOUND', 'INVALID_OPTION']);
+/** Tags with a warning each; one further warning counts the rest. */
+const MAX_LISTED = 16;
+
+function isLora({ kind }: NetworkTag): boolean {
+  return kind.toLowerCase() !== 'hypernet' && NETWORKS.has(kind.toLowerCase());
+}
+
+async function lorasOf(tags: readonly NetworkTag[], settings: PromptSettings): Promise<ActiveLora[]> {
+  const { files, missingAdapters, warnings } = settings;
+  const others = tags.filter((tag) => !isLora(tag));
+  for (const { kind, text } of others.slice(0, MAX_LISTED)) {
+    const networks = kind.toLowerCase() === 'hypernet' ? 'Hypernetworks' : 'Networks of this kind';
+    warnings.add('PROMPT_SYNTAX', `${networks} are not supported; ${text} is ignored`);
+  }
+  if (others.length > MAX_LISTED)
+    warnings.add('PROMPT_SYNTAX', `${others.length - MAX_LISTED} more tags are not supported and are ignored`);
+  const loras: ActiveLora[] = [];
+  for (const tag of tags.filter(isLora)) {
+    try {
+      const { name, ...lora } = readLoraTag(tag.parts);
+      const { path } = await find(files.loras, name);
+      loras.push({ name, settings: { ...lora, path } });
+    } catch (error) {
+      if (missingAdapters !== 'warn' || !(error instanceof SafelightError) || !IGNORED.has(error.code))
+        throw error;
+      const code = error.code === 'ADAPTER_NOT_FOUND' ? error.code : 'PROMPT_SYNTAX';
+      warnings.add(code, `${tag.text} is ignored: ${error.message}`);
+    }
+    if (loras.length > MAX_LORAS) break;
+  }
+  return loras;
+}
+
+function find(folder: LoraFolder | undefined, name: string) {
+  if (folder) return folder.find(name);
+  throw new SafelightError(
+    'ADAPTER_NOT_FOUND',
+    `The prompt names the LoRA ${JSON.stringify(name)}, but no folder of LoRAs is set; set loraFolder (--loras FOLDER), or use the option loras (--lora FILE)`,
+  );
+}
+
+function warnOfNegativeTags(negative: string, warnings: Warnings): void {
+  const [tag, ...more] = extractTags(negative).tags.filter(({ kind }) => NETWORKS.has(kind.toLowerCase()));
+  if (!tag) return;
+  const others = more.length > 0 ? ` and ${more.length} more tags` : '';
+  warnings.add(
+    'PROMPT_SYNTAX',
+    `${tag.text}${others} in the negative prompt is text, as in A1111; name LoRAs in the prompt`,
+  );
+}
