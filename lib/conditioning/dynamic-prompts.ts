@@ -1,6 +1,7 @@
 /**
- * Dynamic prompts: text with variants `{a|b}` and wildcards `__name__`, from which a seed draws one prompt. The syntax is
- * that of the extension sd-dynamic-prompts (`dynamic-syntax.ts`); the draws differ from those of its Python generator.
+ * Dynamic prompts: text with variants `{a|b}` and wildcards `__name__`, from which a seed draws one prompt. The syntax
+ * is that of the extension sd-dynamic-prompts (`dynamic-syntax.ts`); the draws differ from those of its Python
+ * generator.
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import type { Seed } from '../sampling/generators/generator.js';
@@ -23,8 +24,8 @@ export interface WildcardSource {
 export interface Wildcards {
   /**
    * Returns the entries of a wildcard, or of all whose names match a pattern with `*`, each text once; at least one.
-   * @throws FILE_NOT_FOUND for an unknown name, INVALID_FILE for a file that cannot be used, INVALID_OPTION for a name that
-   *   leaves the folder
+   * @throws FILE_NOT_FOUND for an unknown name, INVALID_FILE for a file that cannot be used, INVALID_OPTION for a name
+   *   that leaves the folder
    */
   entries(name: string): Promise<readonly WildcardEntry[]>;
 }
@@ -43,14 +44,14 @@ export const MAX_RESOLVED = 120_000;
 /** Maximum depth of wildcards within entries of wildcards. */
 const MAX_DEPTH = 32;
 /** Maximum number of characters parsed and options weighed for one prompt. */
-const MAX_WORK = 1_000_000;
+const MAX_WORK = 2_000_000;
 
 /**
  * Draws a prompt. A text without braces and `__` is returned unchanged. Of a variant without a number, the option is
- * inserted as written; several options are drawn without replacement, trimmed and joined, leaving out empty ones. A number
- * above that of the options means all of them. If a wildcard is the only option, its entries are the options.
- * @throws INVALID_OPTION for malformed syntax, a wildcard without a source or within itself, a result of more than 120,000
- *   characters, or too much work; the errors of `Wildcards.entries`
+ * inserted as written; several options are drawn without replacement, trimmed and joined, leaving out empty ones. A
+ * number above that of the options means all of them. If a wildcard is the only option, its entries are the options.
+ * @throws INVALID_OPTION for malformed syntax, a wildcard without a source or within itself, a result of more than
+ *   120,000 characters, or too much work; the errors of `Wildcards.entries`
  */
 export async function resolveDynamicPrompt(text: string, options: DynamicPromptOptions): Promise<string> {
   if (typeof text !== 'string') throw invalidOption('prompt', 'a string', text);

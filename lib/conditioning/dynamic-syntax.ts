@@ -1,6 +1,6 @@
 /**
- * Syntax of dynamic prompts, after the extension sd-dynamic-prompts: variants `{a|b}` and wildcards `__name__`. Independent
- * of Node.js, so that the web page highlights what the server resolves.
+ * Syntax of dynamic prompts, after the extension sd-dynamic-prompts: variants `{a|b}` and wildcards `__name__`.
+ * Independent of Node.js, so that the web page highlights what the server resolves.
  *
  * - `{a|2::b}`: options with weights, default 1.
  * - `{2$$a|b|c}`, `{1-3$$ and $$a|b|c}`: several options and the text between them.
@@ -66,8 +66,8 @@ export const MAX_NESTING = 100;
 
 const ESCAPED = new Set(['\\{', '\\}', '\\__']);
 /**
- * Names have 1 to 200 characters. They do not begin or end with white space and do not begin with an underscore, so that
- * lines of underscores are text.
+ * Names have 1 to 200 characters. They do not begin or end with white space and do not begin with an underscore, so
+ * that lines of underscores are text.
  */
 const TOKEN =
   /\\__|\\[\s\S]?|__(?=[^\s_])([^{}|<>[\]()$:;,"\\\r\n]{1,200}?)(?<!\s)__|(<)(?=\w+:)|[{}|()[\]<>_]|[^\\{}|()[\]<>_]+/g;

@@ -1,8 +1,9 @@
 /** Patterns of wildcard names. */
 
 /**
- * Returns true if a name matches a pattern: `*` stands for any characters except `/`, `**` for any characters, `?` for one
- * except `/`. Uppercase and lowercase letters differ. Takes at most time proportional to the product of the lengths.
+ * Returns true if a name matches a pattern: `*` stands for any characters except `/`, `**` for any characters, `?` for
+ * one except `/`. Uppercase and lowercase letters differ. Takes at most time proportional to the product of the
+ * lengths.
  */
 export function matchesGlob(pattern: string, name: string): boolean {
   let states = closure(pattern, new Set([0]));

@@ -5,6 +5,7 @@
  * Reference: A1111 `modules/prompt_parser.py` (`get_learned_conditioning_prompt_schedules`,
  * `get_multicond_prompt_list`).
  */
+import { type Construct, findConstructs } from './spans/constructs.js';
 
 /** Text that applies from the evaluation after the previous entry's `until` up to evaluation `until`, from 0. */
 export interface ScheduledText {
@@ -37,13 +38,16 @@ export interface Evaluations {
  */
 export function splitAtAnd(prompt: string): WeightedPrompt[] {
   return prompt.split(AND).map((part) => {
-    const [, text = part, weight] = WEIGHTED.exec(part) ?? [];
-    return weight === undefined ? { text, weight: 1 } : { text, weight: Number(weight) };
+    const text = part.trimEnd();
+    const colon = text.lastIndexOf(':');
+    const number = colon < 0 ? '' : text.slice(colon + 1).trimStart();
+    if (!WEIGHT.test(number)) return { text, weight: 1 };
+    return { text: text.slice(0, colon).trimEnd(), weight: Number(number) };
   });
 }
 
 const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/u;
-const WEIGHTED = /^(.*?)(?:\s*:\s*([-+]?(?:\d+\.?|\d*\.\d+)))?\s*$/s;
+const WEIGHT = /^[-+]?(?:\d+\.?|\d*\.\d+)$/;
 
 /**
  * Resolves editing and alternation. A prompt that does not parse is taken literally.
@@ -74,16 +78,14 @@ export function textAtEvaluation(schedule: readonly ScheduledText[], evaluation:
 
 type Node = string | Edit | Alternation;
 interface Edit {
-  readonly kind: 'edit';
+  readonly kind: 'editing';
   readonly from: Tree;
   readonly to: Tree;
   readonly when: string;
-  readonly depth: number;
 }
 interface Alternation {
   readonly kind: 'alternation';
   readonly options: readonly Tree[];
-  readonly depth: number;
 }
 type Tree = readonly Node[];
 type When = (number: string) => number;
@@ -112,92 +114,56 @@ function textAt(tree: Tree, step: number, when: When): string {
   let text = '';
   for (const node of tree) {
     if (typeof node === 'string') text += node;
-    else if (node.kind === 'edit') text += textAt(step <= when(node.when) ? node.from : node.to, step, when);
+    else if (node.kind === 'editing')
+      text += textAt(step <= when(node.when) ? node.from : node.to, step, when);
     else text += textAt(node.options[(step - 1) % node.options.length]!, step, when);
   }
   return text;
 }
 
-/** An open bracket, with positions in the list of nodes. */
-interface Open {
-  readonly bracket: '(' | '[';
-  readonly start: number;
-  /** Positions of its colons and pipes. */
-  readonly separators: number[];
-  colons: number;
-  pipes: number;
-}
-
-const TOKEN = /\\[^\n]|[()[\]:|\\]|[^()[\]:|\\]+/g;
-const NUMBER = /^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*$/;
-
-/**
- * Parses a prompt in time proportional to its length. Brackets and separators are text until a closing bracket shows
- * that they form a construct. Unmatched brackets remain text, and since the grammar allows such text only outside of
- * constructs, all brackets that are open around it do, too.
- * @returns null for a prompt that does not parse
- */
+/** Returns null for a prompt that does not parse. */
 function parse(prompt: string): Tree | null {
-  const nodes: Node[] = [];
-  let open: Open[] = [];
-  for (const [token] of prompt.matchAll(TOKEN)) {
-    const top = open.at(-1);
-    if (token === '\\') return null;
-    if (token === '|' && !top) return null;
-    if (token === '(' || token === '[')
-      open.push({ bracket: token, start: nodes.length, separators: [], colons: 0, pipes: 0 });
-    else if (top && (token === ':' || token === '|')) {
-      top.separators.push(nodes.length);
-      if (token === ':') top.colons++;
-      else top.pipes++;
-    } else if (token === ')' || token === ']') {
-      const kind = top && kindOf(top, token, nodes);
-      if (kind === undefined) {
-        // A pipe is allowed in an alternation only.
-        if (open.some(({ pipes }) => pipes > 0)) return null;
-        open = [];
-      } else {
-        open.pop();
-        if (kind !== 'attention') {
-          const construct = constructOf(kind, partsOf(top!, nodes));
-          if (construct.depth > MAX_DEPTH) return null;
-          nodes.length = top!.start;
-          nodes.push(construct);
-          continue;
-        }
-      }
-    }
-    nodes.push(token);
-  }
-  return open.some(({ pipes }) => pipes > 0) ? null : nodes;
+  const constructs = findConstructs(prompt);
+  return Array.isArray(constructs) && depthOf(constructs) <= MAX_DEPTH ? treeOf(prompt, constructs) : null;
 }
 
-/** Returns the kind of a pair of brackets; undefined if the grammar has no such pair. */
-function kindOf(open: Open, close: string, nodes: Tree): 'attention' | 'alternation' | 'edit' | undefined {
-  const { bracket, colons, pipes, separators } = open;
-  if (bracket !== (close === ')' ? '(' : '[')) return undefined;
-  if (bracket === '(') return colons <= 1 && pipes === 0 ? 'attention' : undefined;
-  if (colons === 0) return pipes === 0 ? 'attention' : 'alternation';
-  const tail = nodes.slice(separators.at(-1)! + 1);
-  const isNumber = tail.every((node) => typeof node === 'string') && NUMBER.test(tail.join(''));
-  return pipes === 0 && colons <= 2 && isNumber ? 'edit' : undefined;
-}
-
-/** Returns the nodes between a bracket's separators. */
-function partsOf({ start, separators }: Open, nodes: Tree): Tree[] {
-  const bounds = [start, ...separators, nodes.length];
-  return bounds.slice(1).map((end, i) => nodes.slice(bounds[i]! + 1, end));
-}
-
-function constructOf(kind: 'alternation' | 'edit', parts: readonly Tree[]): Edit | Alternation {
+/** Returns the number of constructs around the innermost text. */
+function depthOf(constructs: readonly Construct[]): number {
+  const closes: number[] = [];
   let depth = 0;
-  for (const part of parts)
-    for (const node of part) if (typeof node !== 'string') depth = Math.max(depth, node.depth);
-  depth++;
-  if (kind === 'alternation') return { kind, options: parts, depth };
-  const [first = [], second = [], third] = parts;
-  const when = NUMBER.exec((third ?? second).join(''))![1]!;
-  return third ? { kind, from: first, to: second, when, depth } : { kind, from: [], to: first, when, depth };
+  for (const { start, close } of constructs) {
+    while (closes.length > 0 && closes.at(-1)! < start) closes.pop();
+    closes.push(close);
+    depth = Math.max(depth, closes.length);
+  }
+  return depth;
+}
+
+/** @param constructs in the order of their opening brackets */
+function treeOf(prompt: string, constructs: readonly Construct[]): Tree {
+  let next = 0;
+  const nodesOf = (start: number, end: number): Tree => {
+    const nodes: Node[] = [];
+    let done = start;
+    for (let inner = constructs[next]; inner && inner.start < end; inner = constructs[next]) {
+      next++;
+      nodes.push(prompt.slice(done, inner.start));
+      const bounds = [inner.start, ...inner.separators, inner.close];
+      const parts = bounds.slice(1).map((bound, i) => nodesOf(bounds[i]! + 1, bound));
+      nodes.push(nodeOf(inner.kind, parts));
+      done = inner.close + 1;
+    }
+    nodes.push(prompt.slice(done, end));
+    return nodes;
+  };
+  return nodesOf(0, prompt.length);
+}
+
+function nodeOf(kind: Construct['kind'], parts: readonly Tree[]): Node {
+  if (kind === 'alternation') return { kind, options: parts };
+  const when = parts.at(-1)!.join('').trim();
+  const [from, to] = parts.length === 3 ? [parts[0]!, parts[1]!] : [[], parts[0]!];
+  return { kind, from, to, when };
 }
 
 /** Returns the distinct texts that a prompt has in the course of a pass. A negative prompt is not split at AND. */

@@ -1,7 +1,7 @@
 /**
- * Random choices for dynamic prompts. The numbers are those of the Mersenne Twister MT19937, seeded with the first word of
- * NumPy's `SeedSequence(seed, spawn_key=[stream])`. Only integer arithmetic and IEEE additions, multiplications and
- * divisions are used, so equal seeds give equal choices on every machine.
+ * Random choices for dynamic prompts. The numbers are those of the Mersenne Twister MT19937, seeded with the first
+ * word of NumPy's `SeedSequence(seed, spawn_key=[stream])`. Only integer arithmetic and IEEE additions,
+ * multiplications and divisions are used, so equal seeds give equal choices on every machine.
  */
 import { type Seed, seedBits } from '../sampling/generators/generator.js';
 import { TorchCpuGenerator } from '../sampling/generators/mt19937.js';
@@ -32,8 +32,8 @@ export class RandomChoices {
   }
 
   /**
-   * Returns up to `count` distinct indices in the order in which they are drawn, each with a probability proportional to
-   * its weight among those that remain. Indices of weight 0 are never drawn.
+   * Returns up to `count` distinct indices in the order in which they are drawn, each with a probability proportional
+   * to its weight among those that remain. Indices of weight 0 are never drawn.
    */
   indices(weights: readonly number[], count: number): number[] {
     const tree = new WeightTree(weights);

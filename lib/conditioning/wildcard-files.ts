@@ -31,8 +31,9 @@ export async function readTextWildcard(path: string): Promise<WildcardLists> {
 }
 
 /**
- * Reads a YAML or JSON file. A mapping names its lists by their keys, joined by `/`; a list at the root has the name of the
- * file. Entries are texts, `2::text` with a weight, or mappings of `text` and `weight`. Other values are ignored.
+ * Reads a YAML or JSON file. A mapping names its lists by their keys, joined by `/`; a list at the root has the name
+ * of the file. Entries are texts, `2::text` with a weight, or mappings of `text` and `weight`. Other values are
+ * ignored.
  * @throws FILE_NOT_FOUND, INVALID_FILE for a file above 4 MB or that is not valid YAML
  */
 export async function readYamlWildcards(path: string): Promise<WildcardLists> {

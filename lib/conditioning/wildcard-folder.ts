@@ -15,9 +15,9 @@ import {
 } from './wildcard-files.js';
 
 /**
- * A folder of wildcards with its subfolders. `colors/warm.txt` is the wildcard `colors/warm`; the keys of a YAML or JSON
- * file name wildcards below the folder of the file. Uppercase and lowercase letters are equal. The folder is listed on
- * every `open`; files are read again when their size or modification time changes.
+ * A folder of wildcards with its subfolders. `colors/warm.txt` is the wildcard `colors/warm`; the keys of a YAML or
+ * JSON file name wildcards below the folder of the file. Uppercase and lowercase letters are equal. The folder is
+ * listed on every `open`; files are read again when their size or modification time changes.
  */
 export class WildcardFolder implements WildcardSource {
   readonly #texts = new FileCache(readTextWildcard);

@@ -225,6 +225,14 @@ describe('splitAtAnd', () => {
   });
 });
 
+describe('splitAtAnd on long prompts', () => {
+  it('takes time proportional to the length', () => {
+    const start = performance.now();
+    for (const part of [' ', ' :', ': ', 'AND ', '1', ':1']) splitAtAnd(part.repeat(200_000 / part.length));
+    expect(performance.now() - start).toBeLessThan(2000);
+  });
+});
+
 describe('promptTexts', () => {
   it('lists each text that a prompt has in the course of a pass once', () => {
     expect(promptTexts('[a|b] AND c', { steps: 4 })).toEqual(['a', 'b', ' c']);
