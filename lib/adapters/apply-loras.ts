@@ -1,12 +1,12 @@
 /** Reads the LoRAs of calls, matches them with a model's weights, and registers them with its modules. */
 import { createHash } from 'node:crypto';
 import type { Warnings } from '../warnings.js';
-import { ModelBlocks } from './lora-blocks.js';
 import { LoraCache, type ReadLora } from './lora-cache.js';
 import type { LoraFile } from './lora-file.js';
 import type { LoraSettings } from './lora-options.js';
-import { type AdaptedModel, type MatchedLora, matchLora } from './lora-patches.js';
-import { type AdaptedComponent, type AdaptedModule, type ModelLayers, modelLayers } from './model-layers.js';
+import type { AdaptedModel } from './lora-patches.js';
+import { LoraMatcher, patchesOf, type WeightedLora } from './matched-loras.js';
+import type { AdaptedComponent, AdaptedModule } from './model-layers.js';
 import { type Patchable, PatchSets } from './patch-sets.js';
 
 /** The model of a pipeline, as far as LoRAs need it. */
@@ -32,14 +32,12 @@ export const noLoras: AppliedLoras = {
   [Symbol.dispose]: () => undefined,
 };
 
-const NAMES_IN_WARNING = 3;
 const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
 
 export class LoraApplier {
   private readonly files = new LoraCache();
   private readonly sets = new Map<Patchable, PatchSets>();
-  private layers: ModelLayers | undefined;
-  private blocks: ModelBlocks | undefined;
+  private matcher: LoraMatcher | undefined;
 
   /** @param keepsLast true to keep the factors of the last call in memory for the next one */
   constructor(
@@ -87,20 +85,8 @@ export class LoraApplier {
   }
 
   private active(lora: LoraSettings, { file, identity }: ReadLora, warnings: Warnings): ActiveLora {
-    this.layers ??= modelLayers(this.model.modules());
-    const { ranks, blocks } = lora;
-    const matched = matchLora({ ...file, ranks }, this.layers, this.model);
-    const { length } = matched.ignored;
-    if (length > 0) {
-      const first = matched.ignored.slice(0, NAMES_IN_WARNING).join(', ');
-      warnings.add(
-        'ADAPTER_KEYS_IGNORED',
-        `${length} tensors of ${file.path} match no weight of ${this.model.name} (${this.model.family}) and are ignored: ${first}${length > NAMES_IN_WARNING ? ' ...' : ''}`,
-      );
-    }
-    if (!blocks) return { ...matched, file, lora, identity, blockWeight: () => 1 };
-    this.blocks ??= new ModelBlocks(this.model.modules());
-    return { ...matched, file, lora, identity, blockWeight: this.blocks.weights(blocks, file.path) };
+    this.matcher ??= new LoraMatcher(this.model, this.model.modules());
+    return { ...this.matcher.match(lora, file, warnings), identity };
   }
 
   private setsOf(module: Patchable): PatchSets {
@@ -114,25 +100,19 @@ export class LoraApplier {
   }
 }
 
-/** A LoRA matched with the model. */
-interface ActiveLora extends MatchedLora {
-  readonly file: LoraFile;
-  readonly lora: LoraSettings;
+/** A LoRA matched with the model, and its content as `LoraCache` identifies it. */
+interface ActiveLora extends WeightedLora {
   readonly identity: string;
-  /** Returns the factor of the change of a parameter. */
-  readonly blockWeight: (component: AdaptedComponent, parameter: string) => number;
 }
 
 /** Returns the patches of all LoRAs for one module, with an id of this combination. */
 function setOf(component: AdaptedComponent, loras: readonly ActiveLora[]) {
-  const all = loras.flatMap(({ lora, identity, patches, blockWeight }) => {
+  const all = loras.flatMap((active) => {
+    const { lora, identity } = active;
     const { ranks = null, blocks = null } = lora;
     const weight = component === 'unet' ? lora.weight : lora.textEncoderWeight;
-    const scaled = patches[component].flatMap((patch) => {
-      const scale = patch.scale * weight * blockWeight(component, patch.target);
-      return scale === 0 ? [] : [{ ...patch, scale }];
-    });
-    return scaled.length === 0 ? [] : [{ key: [identity, weight, ranks, blocks], patches: scaled }];
+    const patches = patchesOf(component, active);
+    return patches.length === 0 ? [] : [{ key: [identity, weight, ranks, blocks], patches }];
   });
   const digest = createHash('sha256').update(JSON.stringify(all.map(({ key }) => key)));
   return {

@@ -9,6 +9,7 @@ import { type AdaptedComponent, type AdaptedModule, type ModelLayers, modelLayer
 
 /** A LoRA with the weights at which it is applied. */
 export interface WeightedLora extends MatchedLora {
+  readonly file: LoraFile;
   readonly lora: LoraSettings;
   /** Returns the factor of the change of a parameter. */
   readonly blockWeight: (component: AdaptedComponent, parameter: string) => number;
@@ -41,9 +42,9 @@ export class LoraMatcher {
         `${length} tensors of ${file.path} match no weight of ${name} (${family}) and are ignored: ${first}${length > NAMES_IN_WARNING ? ' ...' : ''}`,
       );
     }
-    if (!blocks) return { ...matched, lora, blockWeight: () => 1 };
+    if (!blocks) return { ...matched, file, lora, blockWeight: () => 1 };
     this.blocks ??= new ModelBlocks(this.modules);
-    return { ...matched, lora, blockWeight: this.blocks.weights(blocks, file.path) };
+    return { ...matched, file, lora, blockWeight: this.blocks.weights(blocks, file.path) };
   }
 }
 

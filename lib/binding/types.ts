@@ -156,6 +156,10 @@ export interface WriteRequest {
   readonly plan: WeightPlan;
   /** Offset of each entry in the output, in bytes. */
   readonly offsets: readonly number[];
+  /** Changes of entries, all of them `merged`; a target is the name of an entry. */
+  readonly patches?: PatchPlan;
+  /** Names of patched entries whose output is transposed: patches have the rows of the parameter. Required with `patches`. */
+  readonly transposed?: readonly string[];
   /** Number of threads; 0 for the number of physical cores. */
   readonly threads: number;
 }

@@ -2,6 +2,7 @@
 import { readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { defined } from '../defined.js';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
 import { type Checksum, fileHash } from './download/checksum.js';
 import { downloadFailed, HttpFailure, requestJson } from './download/http.js';
@@ -12,6 +13,7 @@ import { civitaiEndpoint, civitaiToken, isOffline, modelsFolder } from './enviro
 import { parsedJson } from './json.js';
 import { withLock } from './lock.js';
 import { checkedFileName } from './names.js';
+import { trimmedWords, writeTriggerWords } from './trigger-words.js';
 import type { PullOptions, PullResult } from './types.js';
 
 export interface PullCivitaiOptions extends PullOptions {
@@ -40,11 +42,12 @@ const versionSchema = z.object({
 export type CivitaiVersion = z.infer<typeof versionSchema>;
 type CivitaiFile = z.infer<typeof fileSchema>;
 
+const LORAS = 'loras';
 /** Folders of Civitai's model types other than checkpoints. */
 const FOLDERS: Readonly<Record<string, string>> = {
-  LORA: 'loras',
-  LoCon: 'loras',
-  DoRA: 'loras',
+  LORA: LORAS,
+  LoCon: LORAS,
+  DoRA: LORAS,
   TextualInversion: 'embeddings',
   VAE: 'vae',
   Upscaler: 'upscalers',
@@ -60,7 +63,8 @@ export function civitaiVersion(name: string): number | undefined {
 /**
  * Downloads one version of a model from Civitai: its primary file in safetensors, and its YAML config if there is one.
  * The file is verified against Civitai's SHA-256 before it is renamed into place; `NAME.civitai.info` next to it
- * contains Civitai's description.
+ * contains Civitai's description. The words that a LoRA was trained with are also written to `NAME.json`, as A1111 stores
+ * them, unless that file exists.
  *
  * @param name `civitai:VERSION_ID`; the id is the `modelVersionId` in the address of the web page
  * @throws INVALID_OPTION, MODEL_NOT_FOUND, ACCESS_DENIED, UNSUPPORTED_MODEL (only pickles), DOWNLOAD_FAILED,
@@ -81,7 +85,9 @@ export async function pullCivitai(name: string, options: PullCivitaiOptions = {}
       connection,
     );
     const root = options.models ?? modelsFolder(env);
-    const folder = join(root, FOLDERS[version.model?.type ?? ''] ?? '');
+    const subfolder = FOLDERS[version.model?.type ?? ''] ?? '';
+    const folder = join(root, subfolder);
+    const isLora = subfolder === LORAS;
     const file = chooseFile(version, options.pickle ?? false);
     const fileName = checkedFileName(file.name, name);
     return await withLock(join(root, '.locks', `civitai-${id}.lock`), options, async () => {
@@ -90,7 +96,10 @@ export async function pullCivitai(name: string, options: PullCivitaiOptions = {}
       const bytes = await fetchFile(path, file, name, session, connection, options);
       await fetchConfig(path, version, name, connection);
       await writeWhole(infoOf(path), `${JSON.stringify(answer, null, 2)}\n`);
+      const triggerWords = isLora ? trimmedWords(version.trainedWords ?? []) : undefined;
+      await writeTriggerWords(path, triggerWords ?? []);
       return {
+        ...defined({ triggerWords }),
         name,
         path,
         version: `${id}`,

@@ -1,5 +1,5 @@
 /** Lists and removes downloaded models. */
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
 import { RepositoryCache as Cache, cachedRepositories, type RepositoryCache } from './cache.js';
@@ -7,6 +7,7 @@ import { civitaiVersion, infoOf } from './civitai.js';
 import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
 import { type ModelFile, modelFiles, shortName } from './models-folder.js';
 import { parseRepository } from './names.js';
+import { removeTriggerWords } from './trigger-words.js';
 
 export interface DownloadedModel {
   /** The name with which `Pipeline.load` opens it. */
@@ -63,6 +64,8 @@ export async function removeModel(name: string, env: Environment = process.env):
     return removeRepository(new Cache(cacheFolder(env), repository.id), name, repository.revision);
   const { path, bytes } = fileNamed(name, files);
   await rm(path);
+  const info = await readFile(infoOf(path), 'utf8').catch(() => '');
+  await removeTriggerWords(path, info);
   await rm(infoOf(path), { force: true });
   return bytes;
 }

@@ -1,8 +1,9 @@
 /** The folder of models from other sources than the hub. */
 import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { filesUnder } from './cache.js';
 import { infoOf } from './civitai.js';
-import { type FoundModel, findModels } from './find-models.js';
+import { adapterFolders, type FoundModel, findModels } from './find-models.js';
 import { parsedJson } from './json.js';
 
 export interface ModelFile {
@@ -16,16 +17,22 @@ export interface ModelFile {
   readonly civitai: number | undefined;
 }
 
-/** Returns every model below the folder, as `serve --models` does; empty if it does not exist. */
+/** Returns every model below the folder, as `serve --models` does, and adapters; empty if it does not exist. */
 export async function modelFiles(folder: string): Promise<ModelFile[]> {
-  const all = await findModels(folder).catch((): FoundModel[] => []);
-  const models = all.filter(({ file }) => file !== '.');
+  const adapters = Object.values(adapterFolders).map((name) => filesIn(join(folder, name), `${name}/`));
+  const models = (await Promise.all([filesIn(folder, ''), ...adapters])).flat();
   return Promise.all(
     models.map(async ({ path, name, form }) => ({
       ...{ path, form, name, bytes: await bytesOf(path, form) },
       civitai: form === 'file' ? await versionOf(path) : undefined,
     })),
   );
+}
+
+async function filesIn(folder: string, prefix: string): Promise<FoundModel[]> {
+  const all = await findModels(folder).catch((): FoundModel[] => []);
+  const below = all.filter(({ file }) => file !== '.');
+  return below.map((model) => ({ ...model, file: prefix + model.file, name: prefix + model.name }));
 }
 
 /** Returns the last part of a model's name, a valid name if it is unique. */

@@ -47,4 +47,6 @@ export interface PullResult {
   readonly bytes: number;
   /** The part of `bytes` that was downloaded by this call. */
   readonly fetched: number;
+  /** Words that the prompt of a LoRA should contain; only for LoRAs of Civitai. */
+  readonly triggerWords?: readonly string[];
 }

@@ -3,6 +3,7 @@
  * bytes.
  */
 
+import type { AdaptedComponent, AdaptedModule } from '../adapters/model-layers.js';
 import { requirements } from '../binding/module.js';
 import type {
   ModuleKind,
@@ -26,6 +27,8 @@ export interface ConvertPart {
   readonly ldm: LdmNaming;
   /** Naming by which readers interpret the written names, for verification. */
   readonly reading: (names: readonly string[]) => Naming;
+  /** The module as LoRAs address it; null if they do not change it. */
+  readonly adapted: Omit<AdaptedModule, 'requirements'> | null;
 }
 
 export interface OutputTensor {
@@ -35,6 +38,15 @@ export interface OutputTensor {
   readonly shape: readonly number[];
   /** Parameters whose rows form the tensor, in order. */
   readonly entries: readonly WeightPlanEntry[];
+  /** True if the file holds the transposed parameter. */
+  readonly turned: boolean;
+}
+
+/** The tensors of a part, and the files that they are read from. */
+export interface PlannedPart {
+  readonly component: AdaptedComponent | null;
+  readonly files: WeightPlan['files'];
+  readonly tensors: readonly OutputTensor[];
 }
 
 interface Planned {
@@ -42,11 +54,8 @@ interface Planned {
   readonly entry: WeightPlanEntry;
 }
 
-/** Plans the tensors of a part and returns the files they are read from. */
-export function planPart(
-  part: ConvertPart,
-  choice: TypeChoice,
-): { files: WeightPlan['files']; tensors: OutputTensor[] } {
+/** Plans the tensors of a part. */
+export function planPart(part: ConvertPart, choice: TypeChoice): PlannedPart {
   const needed = requirements(part.kind, part.config);
   const { files, entries } = part.weights.plan(needed);
   const groups = new Map<string, Planned[]>();
@@ -56,7 +65,11 @@ export function planPart(
     groups.set(name, [...group, { requirement, entry: entries[i]! }]);
   });
   checkNames(part, groups);
-  return { files, tensors: [...groups].map(([name, group]) => outputTensor(name, group, part.ldm, choice)) };
+  return {
+    component: part.adapted?.component ?? null,
+    files,
+    tensors: [...groups].map(([name, group]) => outputTensor(name, group, part.ldm, choice)),
+  };
 }
 
 function outputTensor(
@@ -75,6 +88,7 @@ function outputTensor(
     name,
     type,
     shape,
+    turned,
     entries: group.map(({ entry }) => ({ ...(turned ? transposed(entry, shape) : entry), storage: type })),
   };
 }
@@ -109,9 +123,14 @@ function checkNames({ weights, reading }: ConvertPart, groups: ReadonlyMap<strin
   }
 }
 
+/** Returns the name of a parameter that is unique in the file: two text encoders have the same names. */
+export function entryName(component: AdaptedComponent | null, parameter: string): string {
+  return component === null ? parameter : `${component} ${parameter}`;
+}
+
 /** Joins the plans of all parts and returns the offset of each entry in the file. */
 export function joinPlans(
-  parts: readonly { files: WeightPlan['files']; tensors: readonly OutputTensor[] }[],
+  parts: readonly PlannedPart[],
   offsets: readonly number[],
   bytesOf: (entry: WeightPlanEntry) => number,
 ): { plan: WeightPlan; offsets: number[] } {
@@ -124,7 +143,8 @@ export function joinPlans(
       let offset = offsets[index++]!;
       for (const entry of tensor.entries) {
         const file = files.indexOf(part.files[entry.source.file]!);
-        entries.push({ ...entry, source: { ...entry.source, file } });
+        const name = entryName(part.component, entry.name);
+        entries.push({ ...entry, name, source: { ...entry.source, file } });
         entryOffsets.push(offset);
         offset += bytesOf(entry);
       }

@@ -1,5 +1,6 @@
 /** Sources of a conversion: a complete model or one component. */
 import { join, resolve } from 'node:path';
+import type { AdaptedComponent } from '../adapters/model-layers.js';
 import { CONFIG_VERSION, type EmbeddedConfig } from '../checkpoint/config/embedded-config.js';
 import type {
   AutoencoderSource,
@@ -104,6 +105,7 @@ function fromModel(source: ModelSource): ConvertSource {
       weights,
       ldm: textToLdm(naming, place.kind === 'openclip'),
       reading,
+      adapted: { component: TEXT[i]! },
     };
   });
   return {
@@ -124,6 +126,9 @@ function fromModel(source: ModelSource): ConvertSource {
     },
   };
 }
+
+/** Text encoders as LoRAs name them; no family that can be converted has more. */
+const TEXT: readonly AdaptedComponent[] = ['text_encoder', 'text_encoder_2'];
 
 const EMPTY: EmbeddedConfig = {
   version: CONFIG_VERSION,
@@ -152,6 +157,7 @@ function unetPart({ config, weights }: ModelSource['unet']): ConvertPart {
     weights,
     ldm: unetToLdm(config, UNET),
     reading: (names) => ldmUNetNaming(names, UNET, weights.where),
+    adapted: { component: 'unet', unet: config },
   };
 }
 
@@ -162,6 +168,7 @@ function autoencoderPart({ config, weights }: AutoencoderSource): ConvertPart {
     weights,
     ldm: autoencoderToLdm(config, AUTOENCODER),
     reading: (names) => ldmAutoencoderNaming(names, AUTOENCODER),
+    adapted: null,
   };
 }
 
@@ -194,6 +201,7 @@ function fromComponent({ kind, config, weights }: SingleComponent): ConvertSourc
     weights,
     ldm: textToLdm(reading(['text_model.']), false),
     reading,
+    adapted: { component: 'text_encoder' },
   };
   const encoder = {
     config: text,

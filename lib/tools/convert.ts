@@ -1,5 +1,6 @@
 /** Conversion of models to a single GGUF file with quantized weights, configs and tokenizers. */
 import { resolve } from 'node:path';
+import { type LoraOption, resolveLoras } from '../adapters/lora-options.js';
 import type { StorageType } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
 import { checkOpen, checkWriting, openKeys } from '../checkpoint/check-open.js';
@@ -11,9 +12,12 @@ import { storedBytes } from '../checkpoint/weights/storage.js';
 import { invalidOption, throwIfAborted } from '../errors.js';
 import { pathOf, STDOUT } from '../files/destination.js';
 import { writeLargeOutput } from '../files/write.js';
+import { checkCallback } from '../known-keys.js';
 import { withRowBlocks } from '../modules/row-blocks.js';
 import { elementCount } from '../tensor/shape.js';
 import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
+import { type OnWarning, type Warning, Warnings } from '../warnings.js';
+import { planMerge } from './convert-loras.js';
 import { joinPlans, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
 import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
@@ -23,12 +27,16 @@ export interface ConvertOptions extends OpenModelOptions {
   readonly storage?: ConvertStorage;
   /** Rules for tensors to store in another type; the last matching rule applies. */
   readonly keep?: readonly Keep[];
+  /** LoRAs to merge into the written weights, at most 20, as generation applies them. */
+  readonly loras?: readonly LoraOption[];
   /** CPU threads, 1 to 256; default one per physical core. */
   readonly threads?: number;
   /** Aborts the conversion and removes the partial file. */
   readonly signal?: AbortSignal;
   /** Receives the bytes written so far and in total. An error that it throws stops the conversion and is rethrown. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Receives each warning as it occurs. */
+  readonly onWarning?: OnWarning;
 }
 
 export interface ConvertResult {
@@ -42,6 +50,8 @@ export interface ConvertResult {
   readonly tensors: number;
   /** Number of tensors and bytes per type, sorted by bytes in descending order. */
   readonly types: readonly { readonly type: StorageType; readonly tensors: number; readonly bytes: number }[];
+  /** Tensors of LoRAs that match nothing in the model. */
+  readonly warnings: readonly Warning[];
 }
 
 /** Values of `general.file_type`, as assigned by llama.cpp. */
@@ -54,26 +64,32 @@ const FILE_TYPES: Readonly<Record<ConvertStorage, number>> = {
   q5_K: 16,
   q6_K: 18,
 };
+const OWN_KEYS = ['storage', 'keep', 'loras', 'threads', 'signal', 'onProgress', 'onWarning'] as const;
 /** Version of ggml's block formats. */
 const QUANTIZATION_VERSION = 2;
 
 /**
  * Converts a model to a single GGUF file with CompVis' tensor names, which can be loaded like any other model. The
- * file is written atomically; memory use is a few megabytes regardless of the model's size.
+ * file is written atomically; memory use is a few megabytes regardless of the model's size, plus one changed weight in
+ * f32 per thread if LoRAs are merged.
  *
  * @param path a diffusers folder, a single file of any supported form, or one component
  * @param output a path or `file:` URL that ends in `.gguf`, replaced if it exists; `-` is stdout
  * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL, MISSING_TENSOR, SHAPE_MISMATCH,
- *   FILE_NOT_WRITTEN, BINARY_NOT_FOUND, ABORTED
+ *   FILE_NOT_WRITTEN, BINARY_NOT_FOUND, ABORTED; with `loras` also ADAPTER_NOT_FOUND, ADAPTER_MISMATCH,
+ *   UNSUPPORTED_ADAPTER
  */
 export async function convertModel(
   path: string,
   output: string | URL,
   options: ConvertOptions = {},
 ): Promise<ConvertResult> {
-  checkOpen(path, options, [...openKeys, 'storage', 'keep', 'threads', 'signal', 'onProgress']);
+  checkOpen(path, options, [...openKeys, ...OWN_KEYS]);
   checkWriting(options);
-  const { storage = 'f16', keep = [], threads = 0, signal, onProgress, ...open } = options;
+  const { storage = 'f16', keep = [], threads = 0, loras, signal, onProgress, onWarning, ...open } = options;
+  checkCallback('onWarning', onWarning);
+  const warnings = new Warnings(onWarning);
+  const adapters = resolveLoras(loras);
   const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
   if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))
     throw invalidOption('output', 'a path that ends in .gguf, or - for stdout', output);
@@ -97,13 +113,14 @@ export async function convertModel(
       planned[i]!.tensors.flatMap((tensor) => tensor.entries),
       signal,
     );
+  const merge = await planMerge(source, path, planned, adapters, warnings, signal);
   throwIfAborted(signal);
   const absolute = target === STDOUT ? STDOUT : resolve(target);
   await writeLargeOutput(absolute, async (handle, temporary) => {
     await handle.writeFile(layout.header);
     await handle.truncate(layout.size);
     await withRowBlocks(plan, { threads, signal }, (blockPlan) =>
-      writeWeights({ path: temporary, plan: blockPlan, offsets, threads }, { signal, onProgress }),
+      writeWeights({ path: temporary, plan: blockPlan, offsets, threads, ...merge }, { signal, onProgress }),
     );
   });
   return {
@@ -115,6 +132,7 @@ export async function convertModel(
       tensors.map(({ type }) => type),
       layout.lengths,
     ),
+    warnings: warnings.list,
   };
 }
 

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { requirements } from '../binding/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../binding/types.js';
-import { checkOpen, openKeys } from '../checkpoint/check-open.js';
+import { checkOpen, checkPath, openKeys } from '../checkpoint/check-open.js';
 import type {
   AutoencoderConfig,
   GenerationDefaults,
@@ -31,18 +31,23 @@ import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import { oneOf } from '../known-keys.js';
 import { elementCount } from '../tensor/shape.js';
+import { adapterIn } from './inspect-adapter.js';
+import type { InspectedEmbedding } from './inspect-embedding.js';
+import { type InspectedLora, inspectLoraFor } from './inspect-lora.js';
 
 export interface InspectOptions extends OpenModelOptions {
   /** Storage of the weight plans; default as in the files. */
   readonly storage?: StorageType;
+  /** Path of a LoRA, which is described and matched with the model. */
+  readonly lora?: string;
 }
 
 export interface Inspection {
   /** Absolute path. */
   readonly path: string;
-  /** A diffusers folder, a complete checkpoint, one component of a model, or another file of tensors. */
-  readonly form: 'folder' | 'file' | 'component' | 'other';
-  /** Family; null unless it is a complete model. */
+  /** A diffusers folder, a complete checkpoint, one component of a model, an adapter, or another file of tensors. */
+  readonly form: 'folder' | 'file' | 'component' | 'lora' | 'embedding' | 'other';
+  /** Family; null unless it is a complete model, or an adapter whose family is recognized. */
   readonly family: string | null;
   /** Sentence on why it cannot be run as a model; null if it can. */
   readonly problem: string | null;
@@ -62,6 +67,16 @@ export interface Inspection {
   /** Tensors that no component uses. */
   readonly ignored: readonly IgnoredTensor[];
   readonly tensors: readonly TensorInfo[];
+  /** The LoRA in the file, or the one that the option names. */
+  readonly lora?: InspectedLora;
+  /** The embedding in the file. */
+  readonly embedding?: InspectedEmbedding;
+  /** Number of the LoRA's tensors that change the model, with the option `lora`. */
+  readonly matched?: number;
+  /** Names of the LoRA's tensors that match nothing in the model, with the option `lora`. */
+  readonly unmatched?: readonly string[];
+  /** Sentence on why the LoRA cannot be applied to the model; null if it can. With the option `lora`. */
+  readonly loraProblem?: string | null;
 }
 
 export type ConditionFacts =
@@ -86,14 +101,20 @@ export interface InspectedComponent {
 type Part = Pick<InspectedComponent, 'name' | 'kind' | 'config'> & { readonly weights: ComponentWeights };
 
 /**
- * Describes a model file or folder. A model that cannot be run is not an error but has a `problem`.
+ * Describes a model file or folder, or an adapter. A model that cannot be run is not an error but has a `problem`.
  * @throws FILE_NOT_FOUND, INVALID_FILE, INVALID_OPTION, UNSUPPORTED_MODEL for a folder that is neither a model nor a
- *   component
+ *   component; with `lora` also ADAPTER_NOT_FOUND, UNSUPPORTED_ADAPTER, and every problem of the model
  */
 export async function inspectModel(path: string, options: InspectOptions = {}): Promise<Inspection> {
-  checkOpen(path, options, [...openKeys, 'storage']);
-  const { storage, ...open } = options;
+  checkOpen(path, options, [...openKeys, 'storage', 'lora']);
+  const { storage, lora, ...open } = options;
+  if (lora !== undefined) checkPath('lora', lora);
   if (storage !== undefined) oneOf('storage', storage, storageTypes);
+  if (lora !== undefined) {
+    const model = await openModel(path, open);
+    const { problem: loraProblem, ...match } = await inspectLoraFor(lora, model);
+    return { ...inspectComplete(model, options), ...match, loraProblem };
+  }
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
@@ -191,7 +212,10 @@ async function inspectComponent(
         `${path} is neither a model folder nor a folder of a supported component; use a folder with model_index.json`,
     );
   }
-  return describe(path, 'other', [], reason, options, tensors);
+  const adapter = await adapterIn(path, tensors);
+  if (typeof adapter === 'object')
+    return { ...describe(path, adapter.form, [], adapter.problem, options, tensors), ...adapter };
+  return describe(path, 'other', [], (other && adapter) ?? reason, options, tensors);
 }
 
 /** Returns errors that describe an unsupported model and rethrows others, such as those of unreadable files. */

@@ -4,6 +4,7 @@
 #include "addon/progress.h"
 #include "addon/promise_worker.h"
 #include "addon/values/values.h"
+#include "runtime/patches/entry_changes.h"
 #include "runtime/threads.h"
 #include "runtime/weights/weight_writer.h"
 
@@ -28,8 +29,14 @@ class write_worker : public promise_worker {
   protected:
     void execute() override {
         int threads = request_.threads > 0 ? request_.threads : physical_cores();
+        std::unique_ptr<entry_changes> changes;
+        if (request_.patches) {
+            changes = std::make_unique<entry_changes>(*request_.patches, request_.plan, request_.transposed,
+                                                      threads, token());
+        }
         write_weights(request_.plan, request_.offsets, request_.path,
-                      {threads, token(), [this](uint64_t done, uint64_t total) { report(done, total); }});
+                      {threads, token(), [this](uint64_t done, uint64_t total) { report(done, total); },
+                       changes.get()});
     }
 
     Napi::Value result(Napi::Env env) override { return env.Undefined(); }

@@ -1,5 +1,6 @@
 /** `safelight convert`: converts a model to a single GGUF file. */
 import { Command, Option } from 'commander';
+import { type LoraOption, parseLora } from '../../adapters/lora-options.js';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import type { ConvertOptions, ConvertResult } from '../../tools/convert.js';
@@ -8,7 +9,7 @@ import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
 import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
 import { integer } from '../numbers.js';
-import { bytes, checkOutput, duration, print, printJson, table } from '../output.js';
+import { bytes, checkOutput, collectWarnings, duration, print, printJson, table } from '../output.js';
 import { createProgress } from '../progress.js';
 
 interface Flags extends CommonOptions {
@@ -19,6 +20,7 @@ interface Flags extends CommonOptions {
   readonly prediction?: 'eps' | 'v' | 'x0';
   readonly ema?: boolean;
   readonly threads?: number;
+  readonly lora: readonly LoraOption[];
 }
 
 export function convertCommand(): Command {
@@ -42,6 +44,12 @@ export function convertCommand(): Command {
       collectKeep,
       [],
     )
+    .option(
+      '--lora <file[:weight[:text-weight]]>',
+      'merge a LoRA into the weights, at a weight for the U-Net and one for the text encoders; default 1; repeatable',
+      (text: string, before: readonly LoraOption[]) => [...before, parseLora(text)],
+      [],
+    )
     .option('--vae <path>', "autoencoder that replaces the model's: file or folder")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16')
     .option('--ema', 'use the exponential moving average of the weights (model_ema.*)')
@@ -56,9 +64,13 @@ export function convertCommand(): Command {
       'after',
       '\nExamples:\n' +
         '  $ safelight convert sd15.safetensors sd15-q8_0.gguf --storage q8_0\n' +
-        "  $ safelight convert sdxl/ sdxl.gguf --storage q4_K --keep '*.attn2.*=q8_0' --keep '*.emb_layers.*=f16'",
+        "  $ safelight convert sdxl/ sdxl.gguf --storage q4_K --keep '*.attn2.*=q8_0' --keep '*.emb_layers.*=f16'\n" +
+        '  $ safelight convert sd15.safetensors sd15-ink.gguf --lora ink.safetensors:0.8',
     );
-  addCommonOptions(command, 'print only {"file","bytes","family","tensors","types","seconds"} on stdout');
+  addCommonOptions(
+    command,
+    'print only {"file","bytes","family","tensors","types","warnings","seconds"} on stdout',
+  );
   return command.action(convert);
 }
 
@@ -69,7 +81,8 @@ async function convert(input: string, output: string, flags: Flags): Promise<voi
   const { convertModel } = await import('../../tools/convert.js');
   const start = performance.now();
   const progress = createProgress({ quiet: flags.quiet ?? false });
-  const { storage, keep, vae, variant, prediction, ema, threads } = flags;
+  const { storage, keep, lora: loras, vae, variant, prediction, ema, threads } = flags;
+  const warnings = collectWarnings(flags.json, progress.clear);
   const result = await interruptible(async (signal) => {
     const onProgress = (step: number, steps: number) => progress.show({ phase: 'convert', step, steps });
     try {
@@ -79,6 +92,7 @@ async function convert(input: string, output: string, flags: Flags): Promise<voi
         withoutUndefined<ConvertOptions>({
           storage,
           keep,
+          loras,
           vae,
           variant,
           prediction,
@@ -86,6 +100,7 @@ async function convert(input: string, output: string, flags: Flags): Promise<voi
           threads,
           signal,
           onProgress,
+          onWarning: ({ code, message }) => warnings.add(code, message),
         }),
       );
     } finally {

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import type { InspectedComponent, Inspection, InspectOptions } from '../../tools/inspect.js';
+import { embeddingReport, loraReport, matchReport } from '../adapter-report.js';
 import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
 import { bytes, print, printJson, table } from '../output.js';
 
@@ -15,15 +16,18 @@ interface Flags extends CommonOptions {
   readonly ema?: boolean;
   readonly config?: string;
   readonly storage?: StorageType;
+  readonly lora?: string;
 }
 
 export function inspectCommand(): Command {
   const command = new Command('inspect')
-    .summary('describe the contents of a model file or folder')
+    .summary('describe the contents of a model file or folder, or of an adapter')
     .description(
-      'Describe the contents of a model file or folder: family, config, types, sizes, and how each weight is loaded.',
+      'Describe the contents of a model file or folder: family, config, types, sizes, and how each weight is loaded. ' +
+        'Of a LoRA: kind, family, rank, the layers that it changes, and trigger words. Of an embedding: its vectors.',
     )
     .argument('<path>', 'folder (diffusers), file (safetensors, GGUF, .ckpt, .pt, .pth, .bin) or shard index')
+    .option('--lora <file>', 'describe this LoRA too, and list its tensors that match nothing in the model')
     .option('--tensors', 'list all tensors with the parameters that they become')
     .option('--vae <path>', "autoencoder that replaces the model's")
     .option('--variant <name>', 'weight files NAME.VARIANT.safetensors in a folder, such as fp16')
@@ -40,17 +44,27 @@ export function inspectCommand(): Command {
 async function inspect(path: string, flags: Flags): Promise<void> {
   const { inspectModel } = await import('../../tools/inspect.js');
   const { familyLabel } = await import('../../families/registry.js');
-  const { variant, vae, prediction, ema, config, storage } = flags;
+  const { variant, vae, prediction, ema, config, storage, lora } = flags;
   const inspection = await inspectModel(
     path,
-    withoutUndefined<InspectOptions>({ variant, vae, prediction, ema, config, storage } as InspectOptions),
+    withoutUndefined<InspectOptions>({
+      variant,
+      vae,
+      prediction,
+      ema,
+      config,
+      storage,
+      lora,
+    } as InspectOptions),
   );
-  if (flags.json) {
-    const { tensors, ...rest } = inspection;
-    return printJson(flags.tensors ? { ...rest, tensors } : rest);
-  }
+  if (flags.json) return printJson(jsonOf(inspection, flags.tensors ?? false));
+  const { form, family, lora: adapter, embedding } = inspection;
+  const isAdapter = form === 'lora' || form === 'embedding';
   const sections = [
-    heading(inspection, inspection.family && familyLabel(inspection.family)),
+    ...(isAdapter ? [] : [heading(inspection, family && familyLabel(family))]),
+    ...(adapter ? [loraReport(adapter, adapter.family && familyLabel(adapter.family))] : []),
+    ...(embedding ? [embeddingReport(embedding, family && familyLabel(family))] : []),
+    matchReport(inspection),
     components(inspection),
     types(inspection),
     files(inspection),
@@ -60,10 +74,21 @@ async function inspect(path: string, flags: Flags): Promise<void> {
   print(sections.filter((section) => section !== '').join('\n\n'));
 }
 
+/** Returns the description of an adapter itself, or of a model; tensors only on request. */
+function jsonOf({ tensors, ...inspection }: Inspection, all: boolean): unknown {
+  const { form, lora, embedding, problem, files, dtypes } = inspection;
+  const listed = all ? { tensors } : {};
+  if (form === 'lora' || form === 'embedding')
+    return { form, ...lora, ...embedding, problem, files, dtypes, ...listed };
+  return { ...inspection, ...listed };
+}
+
 const FORMS = {
   folder: 'diffusers folder',
   file: 'single file',
   component: 'one component',
+  lora: 'LoRA',
+  embedding: 'embedding',
   other: 'weights',
 } as const;
 const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the image (x0)' } as const;

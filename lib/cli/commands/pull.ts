@@ -17,7 +17,7 @@ export function pullCommand(): Command {
     .summary('download a model from the Hugging Face hub or Civitai')
     .description(
       'Download a model. Models from the hub are stored in the standard Hugging Face cache (HF_HOME, HF_HUB_CACHE and HF_TOKEN apply), which is shared with Python; ' +
-        'models from Civitai (CIVITAI_API_TOKEN) in the models folder. Repeating an interrupted command resumes the download. All commands accept the name as --model.',
+        'models from Civitai (CIVITAI_API_TOKEN) in the models folder, with the trigger words of a LoRA in NAME.json. Repeating an interrupted command resumes the download. All commands accept the name as --model.',
     )
     .argument('<model>', 'owner/name, owner/name@revision, or civitai:VERSION_ID')
     .option(
@@ -42,7 +42,7 @@ export function pullCommand(): Command {
     );
   addCommonOptions(
     command,
-    'print only {"name","path","version","files","bytes","fetched","seconds"} on stdout',
+    'print only {"name","path","version","files","bytes","fetched","seconds"} on stdout, and "triggerWords" for a LoRA',
   );
   return command.action(pull);
 }
@@ -75,6 +75,7 @@ async function pull(name: string, flags: Flags): Promise<void> {
     result.fetched === 0
       ? 'already downloaded'
       : `${bytes(result.fetched)} in ${duration(seconds)} (${bytes(result.fetched / seconds)}/s)`;
+  const words = result.triggerWords ?? [];
   print(`${result.name}  ${bytes(result.bytes)}, ${summary}
-${result.path}`);
+${result.path}${words.length > 0 ? `\nTrigger words: ${words.join(', ')}` : ''}`);
 }

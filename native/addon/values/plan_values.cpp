@@ -110,6 +110,14 @@ write_request to_write_request(const Napi::Value & value) {
     for (uint32_t i = 0; i < offsets.Length(); i++) {
         out.offsets.push_back(natural(offsets.Get(i), "an offset of the output"));
     }
+    Napi::Value patches = from.Get("patches");
+    if (!patches.IsUndefined()) {
+        out.patches = to_patch_plan(patches);
+        Napi::Array transposed = array(from.Get("transposed"), "the transposed entries");
+        for (uint32_t i = 0; i < transposed.Length(); i++) {
+            out.transposed.insert(to_text(transposed.Get(i), "a transposed entry"));
+        }
+    }
     out.threads = to_threads(from.Get("threads"));
     return out;
 }

@@ -2,6 +2,9 @@
 
 #include <napi.h>
 
+#include <optional>
+#include <set>
+
 #include "runtime/module.h"
 
 namespace safelight {
@@ -11,6 +14,8 @@ struct write_request {
     std::string path;
     weight_plan plan;
     std::vector<uint64_t> offsets;
+    std::optional<patch_plan> patches;  // of entries, by name
+    std::set<std::string> transposed;   // patched entries that are written as columns x rows
     int threads = 0;
 };
 

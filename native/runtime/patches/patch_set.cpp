@@ -1,10 +1,8 @@
 #include "runtime/patches/patch_set.h"
 
-#include <cmath>
-#include <set>
-
 #include "runtime/device/device.h"
 #include "runtime/graph/shape.h"
+#include "runtime/patches/apply_patch.h"
 
 namespace safelight {
 
@@ -27,11 +25,7 @@ class set_builder {
                         "Expected at most " + std::to_string(max_patches) + " patches in a set");
         }
         for (const weight_patch & patch : plan.patches) {
-            if (plan.merged.count(patch.target) > 0) {
-                require_merged(patch);
-            } else {
-                add(patch);
-            }
+            if (plan.merged.count(patch.target) == 0) add(patch);
         }
         for (const auto & [name, storage] : plan.merged) {
             if (targets_.count(name) == 0)
@@ -40,7 +34,6 @@ class set_builder {
     }
 
     std::vector<weight_requirement> required;  // factors to load, in the shapes that the targets require
-    std::vector<weight_requirement> merged;    // factors of the patches that rewrite a weight
     struct planned {
         const weight_patch * patch;
         weight_change change;  // tensors still null
@@ -51,28 +44,6 @@ class set_builder {
     std::vector<planned> all;  // one per patch that a run computes
 
   private:
-    void require_merged(const weight_patch & patch) {
-        check_scale(patch);
-        for (const auto & [role, name] : patch.factors) {
-            auto found = entries_.find(name);
-            if (found == entries_.end()) {
-                throw_mismatch("The patch of " + patch.target + " has no factor " + name);
-            }
-            if (element_count(found->second->dims) < 1) {
-                throw_mismatch("The factor " + name + " of the patch of " + patch.target + " is empty");
-            }
-            if (merged_names_.insert(name).second) {
-                merged.push_back({name, found->second->dims, weight_role::matrix});
-            }
-        }
-    }
-
-    static void check_scale(const weight_patch & patch) {
-        if (!std::isfinite(patch.scale) || !std::isfinite(patch.factor)) {
-            throw error("INVALID_OPTION", "Expected a finite scale for the patch of " + patch.target);
-        }
-    }
-
     static const std::string & factor(const weight_patch & patch, const std::string & role) {
         const std::string * name = patch.named(role);
         if (name == nullptr) throw_mismatch("The patch of " + patch.target + " has no factor " + role);
@@ -145,7 +116,6 @@ class set_builder {
     std::unordered_map<std::string, const weight_requirement *> targets_;
     std::unordered_map<std::string, const weight_entry *> entries_;
     std::unordered_map<std::string, shape> factor_dims_;
-    std::set<std::string> merged_names_;
 };
 
 }  // namespace
@@ -171,7 +141,7 @@ patch_set::patch_set(const patch_plan & plan, const std::vector<weight_requireme
     // Read once, on the CPU, and mapped if their type allows it.
     weights::options reading{find_device("cpu"), options.threads, /*map*/ true, options.cancel,
                              options.progress};
-    weights factors(plan.weights, builder.merged, reading);
+    weights factors(plan.weights, merged_factors(plan), reading);
     merged_ = std::make_unique<merged_weights>(plan, module, base, factors, options);
 }
 

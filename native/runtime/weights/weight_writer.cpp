@@ -79,8 +79,9 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
            ggml_type_size(p.entry->storage);
 }
 
-// Appends the pieces of an entry to `out`.
-void append_pieces(const weight_entry & entry, source & origin, uint64_t to, std::vector<piece> & out) {
+// Appends the pieces of an entry to `out`; a single one if its values are changed.
+void append_pieces(const weight_entry & entry, source & origin, uint64_t to, bool changed,
+                   std::vector<piece> & out) {
     const std::byte * from = origin.file->data() + entry.offset;
     bool transposed = entry.op == weight_entry::transform::transpose;
     int64_t row = transposed ? entry.source_dims[0] : entry.dims.back();
@@ -91,11 +92,21 @@ void append_pieces(const weight_entry & entry, source & origin, uint64_t to, std
                                           std::to_string(ggml_blck_size(entry.storage)));
     }
     int64_t rows = element_count(entry.dims) / row;
-    int64_t step = std::max<int64_t>(1, piece_elements / row);
+    int64_t step = changed ? rows : std::max<int64_t>(1, piece_elements / row);
     for (int64_t begin = 0; begin < rows; begin += step) {
         out.push_back({&entry, &origin, from, to, row, begin, std::min(rows, begin + step)});
         origin.pieces_left++;
     }
+}
+
+// Converts a whole entry to f32, changes it, and converts it to its storage type.
+void convert_changed(const piece & p, const value_changes & changes, std::byte * to) {
+    weight_entry expanded = *p.entry;
+    expanded.storage = GGML_TYPE_F32;
+    std::vector<float> values(static_cast<size_t>((p.end - p.begin) * p.row));
+    convert_rows(expanded, p.from, p.row, p.begin, p.end, values.data());
+    changes.apply(*p.entry, values);
+    encode(p.entry->storage, values.data(), to, static_cast<int64_t>(values.size()), p.row);
 }
 
 }  // namespace
@@ -116,7 +127,11 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
             file->second = std::make_unique<mapped_file>(plan.files[entry.file]);
         }
         check_entry(entry, file->second->size());
-        append_pieces(entry, sources.emplace_back(file->second.get()), offsets[i], pieces);
+        bool changed = options.changes != nullptr && options.changes->contain(entry);
+        if (changed && !encodable(entry.storage)) {
+            throw error("INVALID_OPTION", "Expected a type for " + entry.name + " that can be written");
+        }
+        append_pieces(entry, sources.emplace_back(file->second.get()), offsets[i], changed, pieces);
     }
     uint64_t total = 0, done = 0;
     for (const piece & p : pieces) {
@@ -128,7 +143,11 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
         options.cancel.throw_if_cancelled();
         const piece & p = pieces[static_cast<size_t>(i)];
         std::vector<std::byte> bytes(bytes_of_rows(p, p.end - p.begin));
-        convert_rows(*p.entry, p.from, p.row, p.begin, p.end, bytes.data());
+        if (options.changes != nullptr && options.changes->contain(*p.entry)) {
+            convert_changed(p, *options.changes, bytes.data());
+        } else {
+            convert_rows(*p.entry, p.from, p.row, p.begin, p.end, bytes.data());
+        }
         output.write(bytes, p.to + bytes_of_rows(p, p.begin));
         if (--p.origin->pieces_left == 0) {
             p.origin->file->discard_pages(p.entry->offset, p.entry->length);
