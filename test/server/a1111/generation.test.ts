@@ -168,8 +168,6 @@ describe('txt2img', () => {
     [{ restore_faces: true }, 422, 'restore_faces'],
     [{ tiling: true }, 422, 'tiling'],
     [{ refiner_checkpoint: 'xl', refiner_switch_at: 0.8 }, 422, 'refiner_checkpoint'],
-    [{ prompt: 'a <lora:cat:1> b' }, 422, 'prompt'],
-    [{ prompt: 'a [cat:dog:0.5]' }, 422, 'prompt'],
     [{ enable_hr: true, hr_checkpoint_name: 'other' }, 422, 'hr_checkpoint_name'],
     [{ enable_hr: true, hr_upscaler: 'R-ESRGAN 4x+' }, 422, 'hr_upscaler'],
     [{ override_settings: { sd_vae: 'other.vae' } }, 422, 'sd_vae'],
