@@ -79,9 +79,13 @@ export class LoraFolder {
       similar === undefined ? 'put the file there or correct the name' : `did you mean ${similar}?`;
     return new SafelightError(
       'ADAPTER_NOT_FOUND',
-      `No LoRA is named ${JSON.stringify(name)} in the folder ${this.path}, which has ${entries.length} LoRAs; ${hint}`,
+      `No LoRA is named ${JSON.stringify(name)} in the folder ${this.path}, which has ${counted(entries.length)}; ${hint}`,
     );
   }
+}
+
+function counted(count: number): string {
+  return count === 1 ? '1 LoRA' : `${count} LoRAs`;
 }
 
 /** Returns the name in a file's metadata; undefined for a file without one, and for one that cannot be read. */

@@ -4,6 +4,8 @@ import { BACKEND_FORMS, backendHint, parseBackend } from '../binding/backend-cho
 import type { BackendChoice, StorageType } from '../binding/types.js';
 import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
+import { defined } from '../defined.js';
+import type { PromptFileOptions } from '../pipelines/prompt-files.js';
 import { UsageError } from './failure.js';
 import { integer } from './numbers.js';
 
@@ -61,11 +63,22 @@ export function addModelOptions(command: Command): Command {
 /** Adds the options for folders and files that prompts refer to. */
 export function addPromptFiles(command: Command): Command {
   return command
-    .optionsGroup('Files of prompts:')
+    .optionsGroup('Prompt files:')
     .option('--loras <folder>', 'LoRAs for tags in prompts, <lora:NAME:WEIGHT>; searched recursively')
-    .option('--embeddings <folder>', 'embeddings (textual inversion), used by their names; searched recursively')
+    .option(
+      '--embeddings <folder>',
+      'embeddings (textual inversion), used by their names; searched recursively',
+    )
     .option('--wildcards <folder>', 'files for --dynamic-prompts: __NAME__ is a line of NAME.txt')
     .option('--styles <file>', "styles for --style, in A1111's CSV format");
+}
+
+/** Returns the paths of the folders and files that prompts refer to. */
+export function promptFiles({ loras, embeddings, wildcards, styles }: PromptFileFlags): PromptFileOptions {
+  return defined({
+    ...{ loraFolder: loras, embeddingFolder: embeddings },
+    ...{ wildcardFolder: wildcards, stylesFile: styles },
+  });
 }
 
 /** Collects the values of a repeatable option. */

@@ -7,6 +7,7 @@ import {
   type ModelOptions,
   openOptions,
   type PromptFileFlags,
+  promptFiles,
   type RunOptions,
   withoutUndefined,
 } from './model-options.js';
@@ -24,13 +25,12 @@ export async function openPipeline(
 ): Promise<Pipeline> {
   const { Pipeline } = await import('../pipelines/diffusion/pipeline.js');
   const { backend, storage, threads, memory } = options;
-  const { loras, embeddings, wildcards, styles } = options;
   return Pipeline.load(
     options.model,
     withoutUndefined({
       ...openOptions(options),
       ...{ backend, storage, threads, memory },
-      ...{ loraFolder: loras, embeddingFolder: embeddings, wildcardFolder: wildcards, stylesFile: styles },
+      ...promptFiles(options),
       ...control,
     }),
   );

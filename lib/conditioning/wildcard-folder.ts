@@ -102,7 +102,7 @@ class FolderWildcards implements Wildcards {
     const hint = similar === undefined ? '' : `did you mean __${similar}__? `;
     return new SafelightError(
       'FILE_NOT_FOUND',
-      `No wildcard ${isGlob(name) ? 'matches' : 'is named'} __${name}__ in the folder ${this.folder}, which has ${this.lists.length} wildcards; ${hint}Write \\__${name}__ for the text itself`,
+      `No wildcard ${isGlob(name) ? 'matches' : 'is named'} __${name}__ in the folder ${this.folder}, which has ${this.lists.length === 1 ? '1 wildcard' : `${this.lists.length} wildcards`}; ${hint}Write \\__${name}__ for the text itself`,
     );
   }
 }

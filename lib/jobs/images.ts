@@ -9,8 +9,22 @@ import type { Json } from './json.js';
 import type { JobFiles, RequestFiles } from './store/data-folder.js';
 import type { Job, JobOptions } from './types.js';
 
-/** Names of the options that contain images. */
+/** Names of the options that contain images; `regions` contains several. */
 const IMAGE_OPTIONS = ['init', 'mask', 'image'] as const;
+
+/** Images of a job's options, as a pipeline takes them. */
+export type InputImages = { [K in (typeof IMAGE_OPTIONS)[number]]?: Uint8Array } & {
+  regions?: { readonly mask: Uint8Array; readonly prompt: string }[];
+};
+
+interface RegionJson {
+  readonly mask: Json;
+  readonly prompt: string;
+}
+
+function regionsOf({ regions }: JobOptions): readonly RegionJson[] {
+  return (regions ?? []) as unknown as readonly RegionJson[];
+}
 
 /** Limits on the number of pixels of images. */
 export interface ImageLimits {
@@ -40,6 +54,15 @@ export async function storeImages(
     await data.writeInput(id, name, bytes);
     stored[name] = { file: name };
   }
+  const regions: RegionJson[] = [];
+  for (const [i, { mask, prompt }] of regionsOf(options).entries()) {
+    const file = `region-${i}`;
+    const bytes = await imageBytes(`regions[${i}].mask`, mask, data);
+    await readImage(bytes, { maxPixels: maxInputPixels });
+    await data.writeInput(id, file, bytes);
+    regions.push({ mask: { file }, prompt });
+  }
+  if (regions.length > 0) stored.regions = regions as unknown as Json;
   return stored;
 }
 
@@ -63,28 +86,35 @@ function checkResult(
 }
 
 /** Reads the stored images of a submitted job. @throws FILE_NOT_FOUND */
-export async function readImages(
-  id: string,
-  options: JobOptions,
-  data: JobFiles,
-): Promise<Record<string, Uint8Array>> {
-  const images: Record<string, Uint8Array> = {};
+export async function readImages(id: string, options: JobOptions, data: JobFiles): Promise<InputImages> {
+  const images: InputImages = {};
   for (const name of IMAGE_OPTIONS) {
     const value = options[name];
     if (isStored(value)) images[name] = await data.readInput(id, value.file);
   }
-  return images;
+  const regions: NonNullable<InputImages['regions']> = [];
+  for (const { mask, prompt } of regionsOf(options))
+    if (isStored(mask)) regions.push({ mask: await data.readInput(id, mask.file), prompt });
+  return regions.length > 0 ? { ...images, regions } : images;
 }
 
 /** Returns the options without those that contain images. */
 export function withoutImages(options: JobOptions): Record<string, Json> {
   const rest: Record<string, Json> = { ...options };
-  for (const name of IMAGE_OPTIONS) delete rest[name];
+  for (const name of [...IMAGE_OPTIONS, 'regions']) delete rest[name];
   return rest;
 }
 
-export function isImageOption(name: string): boolean {
-  return IMAGE_OPTIONS.some((option) => option === name);
+/** Returns the options that contain images, with references to the images of this job. */
+export function imageReferences(job: Pick<Job, 'id' | 'options'>): JobOptions {
+  const references: Record<string, Json> = {};
+  for (const name of IMAGE_OPTIONS)
+    if (job.options[name] !== undefined) references[name] = { job: job.id, input: name };
+  const regions = regionsOf(job.options).map(({ prompt }, i) => ({
+    mask: { job: job.id, input: `region-${i}` },
+    prompt,
+  }));
+  return regions.length > 0 ? { ...references, regions } : references;
 }
 
 async function imageBytes(name: string, value: Json, data: RequestFiles): Promise<Uint8Array> {

@@ -81,6 +81,7 @@ export function jobSchemas(limits: JobLimits) {
       settings: z.record(z.string(), z.unknown()),
       init: earlierInput.optional(),
       mask: earlierInput.optional(),
+      regions: z.array(z.strictObject({ mask: earlierInput, prompt: z.string() })).optional(),
     }),
   } satisfies Record<JobType, z.ZodType>;
 }

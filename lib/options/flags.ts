@@ -83,10 +83,12 @@ function collected(
       if (enabled || Object.keys(inner).length > 0) options[name] = inner;
       continue;
     }
+    // Flags of other options, such as --embeddings, may have the name of an option without a flag.
+    if (flagsOf(name, field, prefix).length === 0) continue;
     const value = values[camelCase(nameOf(name, field, prefix))];
     // commander fills in true for options with a `--no-` flag.
     const isDefault = field.kind === 'boolean' && value === field.default;
-    if (field.flag === null || value === undefined || isDefault) continue;
+    if (value === undefined || isDefault) continue;
     options[name] = field.kind === 'choice' ? undashed(field, value) : value;
   }
   return options;

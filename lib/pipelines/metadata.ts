@@ -38,5 +38,11 @@ export function exactOptionsOf(facts: ModelFacts, settings: Settings, size: Size
 function optionsOf(settings: Settings, size: Size, { seed, subseed }: ImageSeeds) {
   const { width, height } = size;
   const { variation } = settings;
-  return { ...withLoraTags(settings.options, settings), seed, width, height, ...(variation.strength === 0 ? {} : { subseed }) };
+  return {
+    ...withLoraTags(settings.options, settings),
+    seed,
+    width,
+    height,
+    ...(variation.strength === 0 ? {} : { subseed }),
+  };
 }

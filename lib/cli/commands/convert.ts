@@ -45,7 +45,7 @@ export function convertCommand(): Command {
       [],
     )
     .option(
-      '--lora <file[:weight[:text-weight]]>',
+      '--lora <file[:n[:n]]>',
       'merge a LoRA into the weights, at a weight for the U-Net and one for the text encoders; default 1; repeatable',
       (text: string, before: readonly LoraOption[]) => [...before, parseLora(text)],
       [],

@@ -1,5 +1,6 @@
 /** `safelight generate`: generates image files from a prompt. */
 import { Command } from 'commander';
+import { SafelightError } from '../../errors.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
 import type { OnWarning } from '../../warnings.js';
 import { UsageError } from '../failure.js';
@@ -14,6 +15,7 @@ import {
   type ModelOptions,
   openOptions,
   type PromptFileFlags,
+  promptFiles,
   type RunOptions,
 } from '../model-options.js';
 import { openPipeline } from '../open-pipeline.js';
@@ -33,7 +35,7 @@ export function generateCommand(): Command {
     .description('Generate images from a prompt.')
     .argument(
       '[prompt]',
-      "prompt in A1111's syntax: (more:1.3), [less], BREAK; for models with a text encoder",
+      "prompt in A1111's syntax: (more:1.3), [less], [from:to:when], [a|b], AND, BREAK, <lora:name:1>; for models with a text encoder",
     )
     .optionsGroup('Output:')
     .option(
@@ -107,6 +109,17 @@ async function run(
   }
 }
 
+/** @throws FILE_NOT_FOUND for a folder that does not exist */
+async function checkFolders({ loras, embeddings, wildcards }: PromptFileFlags): Promise<void> {
+  const { kindOf } = await import('../../files/read.js');
+  for (const [flag, path] of Object.entries({ loras, embeddings, wildcards }))
+    if (path !== undefined && (await kindOf(path)) !== 'folder')
+      throw new SafelightError(
+        'FILE_NOT_FOUND',
+        `'${path}' is not a folder; pass --${flag} an existing folder`,
+      );
+}
+
 /** Validates as much as possible before the model is loaded, which may take minutes. */
 async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promise<void> {
   const { resolveOptions } = await import('../../pipelines/options.js');
@@ -124,8 +137,10 @@ async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promi
   await checkImageOutput(flags.output, flags.json);
   if (typeof options.init === 'string') await checkInput(options.init, 'image');
   if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
-  if (options.loras !== undefined) {
-    const { readLora } = await import('../../adapters/lora-file.js');
-    for (const { path } of options.loras) await readLora(path);
-  }
+  await checkFolders(flags);
+  const { checkPrompts } = await import('../../pipelines/diffusion/prompts/check-prompts.js');
+  const { openPromptFiles } = await import('../../pipelines/prompt-files.js');
+  const files = openPromptFiles(promptFiles(flags));
+  // Without a seed, the prompts of the generation are drawn from another random one.
+  await checkPrompts(resolveOptions(options, {}, anySize, undefined, files));
 }

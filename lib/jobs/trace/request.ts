@@ -3,7 +3,7 @@
  * tensors. The request contains all settings, so that the earlier job may be removed.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
-import { isImageOption, withoutImages } from '../images.js';
+import { imageReferences, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
 import { type JobQueue, type JobRequest, kindOfJob } from '../types.js';
 
@@ -35,7 +35,6 @@ export async function traceRequest(
     );
   const settings: Record<string, Json> = withoutImages(job.options);
   for (const name of LEFT_OUT) delete settings[name];
-  const imageOptions = Object.keys(job.options).filter(isImageOption);
   return {
     type: 'inside',
     model: job.model,
@@ -47,7 +46,7 @@ export async function traceRequest(
         seed: image.seed ?? Number(settings.seed) + index,
         ...(settings.subseedStrength ? { subseed: Number(settings.subseed) + index } : {}),
       },
-      ...Object.fromEntries(imageOptions.map((name) => [name, { job: id, input: name }])),
+      ...imageReferences({ id, options: job.options }),
     },
     previews: { every: 0 },
   };

@@ -96,6 +96,7 @@ function withHash(adapters: readonly KnownAdapter[], hash: string | undefined): 
   const shortest = 10;
   if (hash === undefined || hash.length < shortest) return undefined;
   return adapters.find(
-    (adapter) => adapter.hash !== undefined && (adapter.hash.startsWith(hash) || hash.startsWith(adapter.hash)),
+    (adapter) =>
+      adapter.hash !== undefined && (adapter.hash.startsWith(hash) || hash.startsWith(adapter.hash)),
   );
 }

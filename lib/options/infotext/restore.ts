@@ -52,7 +52,11 @@ export function restoreOptions(texts: string | Texts, adapters: KnownAdapters = 
   return { options, model, unrestored, warnings: warningsOf(unrestored) };
 }
 
-function withRenamedLoras(options: GenerationOptions, fields: Texts, adapters: KnownAdapters): GenerationOptions {
+function withRenamedLoras(
+  options: GenerationOptions,
+  fields: Texts,
+  adapters: KnownAdapters,
+): GenerationOptions {
   const { prompt, hires } = options;
   const renamed = (text: string): string => renameLoras(text, fields, adapters);
   return {

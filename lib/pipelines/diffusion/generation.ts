@@ -22,8 +22,8 @@ import { warnIfLarge } from './image-size.js';
 import { planImageToImage } from './image-to-image.js';
 import { needsImage, planWithImage } from './ldm-inpaint.js';
 import type { Pass, Plan } from './plan.js';
-import { hashFields } from './prompts/adapter-hashes.js';
 import { AdaptedPass, evaluationsOf } from './prompts/adapted-pass.js';
+import { hashFields } from './prompts/adapter-hashes.js';
 import { alignEncodings } from './prompts/prompt-encodings.js';
 import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
@@ -157,9 +157,7 @@ async function prepare(
   const steps = evaluationsOf(sampling);
   const conditioning = await encode(loaded, settings, first, plan, { steps });
   const { width, height } = plan;
-  const sizes = [
-    { width, height, conditioning, guidance: guidanceOf(sampling), patches: first.patches },
-  ];
+  const sizes = [{ width, height, conditioning, guidance: guidanceOf(sampling), patches: first.patches }];
   let second = conditioning;
   if (hires && settings.hires) {
     const settled = settings.hires;
@@ -187,7 +185,12 @@ function encode(
   const { embeddings, text, signal } = settings;
   const { downsampleFactor } = loaded.facts;
   if (embeddings)
-    return alignEncodings(loaded, embeddings, { ...text, patches: pass.textPatches }, { prefix: 'embeddings.', signal });
+    return alignEncodings(
+      loaded,
+      embeddings,
+      { ...text, patches: pass.textPatches },
+      { prefix: 'embeddings.', signal },
+    );
   return pass.encode({ evaluations, width: width / downsampleFactor, height: height / downsampleFactor });
 }
 

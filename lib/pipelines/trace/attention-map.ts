@@ -44,9 +44,7 @@ export async function attentionMaps(
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
   const { defaults, downsampleFactor, condition } = loaded.facts;
-  const [settings] = await resolvePrompts(
-    resolveOptions(rest, defaults, downsampleFactor, condition, files),
-  );
+  const [settings] = await resolvePrompts(resolveOptions(rest, defaults, downsampleFactor, condition, files));
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
   const [encoder] = await loaded.textEncoders(settings.signal);
   const { emphasis } = settings.text;

@@ -2,7 +2,12 @@
 import { combineSignals, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import { createDenoise } from '../../../sampling/denoiser.js';
-import { activeBranches, type BranchPlan, combinePredictions, planBranches } from '../../../sampling/guidance.js';
+import {
+  activeBranches,
+  type BranchPlan,
+  combinePredictions,
+  planBranches,
+} from '../../../sampling/guidance.js';
 import {
   type BranchSpec,
   groupByShape,

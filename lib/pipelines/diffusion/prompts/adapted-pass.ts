@@ -130,7 +130,11 @@ export function evaluationsOf({ steps, sampler }: SamplingSettings, count = step
 }
 
 /** Reads the mask of a region as `[h, w]`, the mean of the area that each element of the latent covers. */
-async function latentMask(source: Settings['regions'][number]['mask'], h: number, w: number): Promise<Tensor> {
+async function latentMask(
+  source: Settings['regions'][number]['mask'],
+  h: number,
+  w: number,
+): Promise<Tensor> {
   const { data, height, width } = maskOf(await readImage(source, { alpha: 'keep' }), true);
   const mask = Tensor.from(
     Float32Array.from(data, (byte) => byte / 255),

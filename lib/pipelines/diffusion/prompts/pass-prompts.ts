@@ -75,7 +75,10 @@ async function lorasOf(tags: readonly NetworkTag[], settings: PromptSettings): P
     warnings.add('PROMPT_SYNTAX', `${networks} are not supported; ${text} is ignored`);
   }
   if (others.length > MAX_LISTED)
-    warnings.add('PROMPT_SYNTAX', `${others.length - MAX_LISTED} more tags are not supported and are ignored`);
+    warnings.add(
+      'PROMPT_SYNTAX',
+      `${others.length - MAX_LISTED} more tags are not supported and are ignored`,
+    );
   const loras: ActiveLora[] = [];
   for (const tag of tags.filter(isLora)) {
     try {

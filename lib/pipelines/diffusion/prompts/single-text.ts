@@ -18,7 +18,10 @@ export interface SingleText {
 const STEPS = { steps: 1000 };
 
 /** Returns the text of a prompt at the first evaluation: without tags, and up to the first AND. */
-export function firstText(prompt: string, { negative = false }: { readonly negative?: boolean } = {}): string {
+export function firstText(
+  prompt: string,
+  { negative = false }: { readonly negative?: boolean } = {},
+): string {
   const text = negative ? prompt : splitAtAnd(extractTags(prompt).text)[0]!.text;
   return schedulePrompt(text, STEPS)[0]!.text;
 }
