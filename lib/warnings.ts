@@ -7,7 +7,7 @@
  * Stable identifiers of warnings, for programs to branch on. Messages are for people and may change between versions.
  */
 export type WarningCode =
-  /** A prompt uses syntax that is not supported and is encoded as plain words. */
+  /** A prompt contains a tag that is not supported and is ignored, or several texts where only one is used. */
   | 'PROMPT_SYNTAX'
   /** An input image was scaled down to the model's pixel count because no size was given. */
   | 'IMAGE_RESIZED'
@@ -17,8 +17,12 @@ export type WarningCode =
   | 'BACKEND_FALLBACK'
   /** A LoRA contains weights that match none of the model's; the others are applied. */
   | 'ADAPTER_KEYS_IGNORED'
+  /** A prompt names a LoRA that does not exist; it is ignored (with `missingAdapters: 'warn'`). */
   | 'ADAPTER_NOT_FOUND'
+  /** A prompt contains the name of an embedding that does not fit the model; the name remains text. */
   | 'ADAPTER_MISMATCH'
+  /** LoRAs in memory mode `lean`: the private memory that they take. */
+  | 'ADAPTER_MEMORY'
   /** Some settings of an infotext could not be restored. */
   | 'NOT_RESTORED';
 

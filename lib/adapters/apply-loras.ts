@@ -1,5 +1,7 @@
 /** Reads the LoRAs of calls, matches them with a model's weights, and registers them with its modules. */
 import { createHash } from 'node:crypto';
+import { shownBytes } from '../modules/memory-fit.js';
+import type { WeightPatch } from '../modules/weight-patch.js';
 import type { Warnings } from '../warnings.js';
 import { LoraCache, type ReadLora } from './lora-cache.js';
 import type { LoraFile } from './lora-file.js';
@@ -64,13 +66,15 @@ export class LoraApplier {
     };
     try {
       const ids = new Map<AdaptedComponent, string>();
+      const needed: { readonly sets: PatchSets; readonly id: string; readonly patches: WeightPatch[] }[] = [];
       for (const component of ['unet', ...TEXT] as const) {
         const set = setOf(component, active);
         if (set.patches.length === 0) continue;
-        const sets = this.setsOf(await this.model.load(component, signal));
-        releases.push(await sets.acquire(set.id, set.patches, signal));
+        needed.push({ sets: this.setsOf(await this.model.load(component, signal)), ...set });
         ids.set(component, set.id);
       }
+      if (!this.keepsLast) stateMemory(needed, warnings);
+      for (const { sets, id, patches } of needed) releases.push(await sets.acquire(id, patches, signal));
       for (const sets of this.sets.values()) sets.dropIdle();
       return {
         unet: ids.get('unet'),
@@ -98,6 +102,19 @@ export class LoraApplier {
   private forgetDisposed(): void {
     for (const module of this.sets.keys()) if (module.disposed) this.sets.delete(module);
   }
+}
+
+/** States the memory that the LoRAs of a call take in a mode that otherwise needs little. */
+function stateMemory(
+  needed: readonly { readonly sets: PatchSets; readonly patches: readonly WeightPatch[] }[],
+  warnings: Warnings,
+): void {
+  const bytes = needed.reduce((sum, { sets, patches }) => sum + sets.bytes(patches), 0);
+  if (bytes > 0)
+    warnings.add(
+      'ADAPTER_MEMORY',
+      `The LoRAs take ${shownBytes(bytes)} of private memory until the call ends, in addition to what memory 'lean' needs`,
+    );
 }
 
 /** A LoRA matched with the model, and its content as `LoraCache` identifies it. */

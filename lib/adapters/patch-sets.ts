@@ -6,6 +6,8 @@ import type { WeightPatch } from '../modules/weight-patch.js';
 export interface Patchable {
   readonly disposed: boolean;
   setPatches(id: string, patches: readonly WeightPatch[]): Promise<void>;
+  /** Returns the bytes that a patch set would take. */
+  patchBytes(patches: readonly WeightPatch[]): number;
 }
 
 interface PatchSet {
@@ -53,6 +55,11 @@ export class PatchSets {
       throw error;
     }
     return release;
+  }
+
+  /** Returns the bytes that a set takes. */
+  bytes(patches: readonly WeightPatch[]): number {
+    return this.module.patchBytes(patches);
   }
 
   /** Frees the sets that no call uses. */

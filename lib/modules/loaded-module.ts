@@ -20,7 +20,7 @@ import { Tensor } from '../tensor/tensor.js';
 import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
 import { availableMemory, checkFit, REDUCE_WEIGHTS, weightBytes } from './memory-fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
-import { planPatches } from './patch-plan.js';
+import { patchBytes, planPatches } from './patch-plan.js';
 import { withRowBlocks } from './row-blocks.js';
 import { checkPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 
@@ -92,6 +92,11 @@ export abstract class LoadedModule<Config> implements AsyncDisposable {
     const signal = checkSignal('signal', options.signal);
     await verifyTensors(tensorsOf(patches), signal);
     await this.module.setPatches(id, planPatches(patches, this.module.weights), signal);
+  }
+
+  /** Returns the bytes that a patch set would take. */
+  patchBytes(patches: readonly WeightPatch[]): number {
+    return patchBytes(patches, this.module.weights);
   }
 
   protected async call(

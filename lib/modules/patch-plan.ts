@@ -2,15 +2,18 @@
 import type { StoredWeights } from '../binding/module.js';
 import type { PatchKind, PatchPlan, PlannedPatch, StorageType, WeightPlanEntry } from '../binding/types.js';
 import { isSourceType } from '../checkpoint/formats/dtypes.js';
+import { entryBytes } from '../checkpoint/weights/plan-bytes.js';
 import {
   fittingStorage,
   isBlockType,
   storageFor,
+  storedBytes,
   withoutTrailingOnes,
 } from '../checkpoint/weights/storage.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { defined } from '../defined.js';
 import { SafelightError } from '../errors.js';
+import { elementCount } from '../tensor/shape.js';
 import { factorsOf, type Range, type WeightPatch } from './weight-patch.js';
 
 /** Factors of these roles have the rows of the difference, and are cut where only a part of them is used. */
@@ -91,6 +94,20 @@ function mergedParameters(patches: readonly WeightPatch[], stored: StoredWeights
     merged.set(target, FLOATS.has(storage) ? (storage as StorageType) : copy);
   }
   return [...merged].map(([target, storage]) => ({ target, storage }));
+}
+
+/** Returns the bytes that a patch set takes: copies of rewritten weights, and factors of the changes that runs compute. */
+export function patchBytes(patches: readonly WeightPatch[], stored: StoredWeights): number {
+  const { weights, patches: planned, merged } = planPatches(patches, stored);
+  const rewritten = new Map(merged.map(({ target, storage }) => [target, storage]));
+  const factors = new Set(
+    planned.flatMap((patch) => (rewritten.has(patch.target) ? [] : Object.values(patch.factors))),
+  );
+  const kept = weights.entries.filter(({ name }) => factors.has(name));
+  const copies = [...rewritten].map(([target, storage]) =>
+    storedBytes(elementCount(stored.parameters.get(target)?.shape ?? []), storage),
+  );
+  return [...copies, ...kept.map(entryBytes)].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** Each factor once, however many patches read it. */

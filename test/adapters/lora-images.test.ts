@@ -111,6 +111,29 @@ describe('generate with LoRAs', () => {
     expect(await generateImage(pipeline, { ...SMALL, loras: [{ path }] })).toEqual(first);
   });
 
+  it.each(['whole', 'attention'] as const)(
+    'states the private memory that %s takes in lean memory mode before it starts',
+    async (lora) => {
+      await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, memory: 'lean' });
+      const stated: { code: string; message: string; steps: number }[] = [];
+      let steps = 0;
+      const stream = pipeline.stream({
+        ...{ ...SMALL, loras: [{ path: writeLora('sd1', lora) }] },
+        onWarning: (warning) => stated.push({ ...warning, steps }),
+      });
+      let bytes = 0;
+      for await (const _ of stream) {
+        steps++;
+        for (const { patches } of Object.values(pipeline.memory())) if (steps === 1) bytes += patches;
+      }
+      expect(stated).toMatchObject([{ code: 'ADAPTER_MEMORY', steps: 0 }]);
+      const kilobytes = Number(/take ([\d.]+) kB/.exec(stated[0]!.message)![1]);
+      expect(kilobytes / (bytes / 1000)).toBeGreaterThan(0.9);
+      expect(kilobytes / (bytes / 1000)).toBeLessThan(1.1);
+      expect((await pipeline.generate(SMALL)).warnings).toEqual([]);
+    },
+  );
+
   it('caches nothing in lean memory mode with mapped weights and returns the same image', async () => {
     await using pipeline = await Pipeline.load(folders.sd1, { threads: 2, memory: 'lean' });
     const loras = [{ path: writeLora('sd1', 'whole') }];

@@ -63,12 +63,12 @@ it('reports the seed of a sampled latent, and the same seed reproduces it', asyn
   expect((await encode(String(first.seed))).seed).toBe(first.seed);
 });
 
-it('warns on stderr that a large photo is scaled down and that unsupported syntax is read as words', async () => {
-  const args = ['generate', 'a <lora:x:1> cat', '--init', 'gray.png', '--steps', '1', '--output', 'b.png'];
+it('warns on stderr that a large photo is scaled down and that an unsupported tag is ignored', async () => {
+  const args = ['generate', 'a <hypernet:x:1> cat', '--init', 'gray.png', '--steps', '1', '--output', 'b.png'];
   const { code, stdout, stderr } = await run(args, folder.path);
   expect(code).toBe(0);
   expect(stderr).toMatch(/safelight: warning: init of 200 x 160 pixels .* scaled down to 144 x 112/);
-  expect(stderr).toMatch(/safelight: warning: <lora:x:1> in prompt is a LoRA/);
+  expect(stderr).toMatch(/safelight: warning: Hypernetworks are not supported; <hypernet:x:1> is ignored/);
   expect(stdout).toContain('144x112');
   const sized = await run([...args, '--width', '200', '--height', '160', '--quiet'], folder.path);
   expect(sized.stdout).toContain('200x160');
