@@ -3,7 +3,7 @@
  * JSON schemas, fields of generation parameters and limits of forms are derived from them. Must not import Node.js
  * modules, because the web page uses it too.
  */
-import type { ZodType } from 'zod';
+import type { ZodType, z } from 'zod';
 import type { ImageSource } from '../image/source.js';
 import type { Limits } from './limits.js';
 
@@ -145,6 +145,13 @@ export interface SizeField extends Declared, Ranged {
   readonly kind: 'size';
 }
 
+/** Modules for schemas, passed to them so that the web page, which has no schemas, does not contain zod. */
+export interface SchemaParts {
+  readonly z: typeof z;
+  /** An image in a job. */
+  readonly image: ZodType;
+}
+
 interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
   readonly infotext?: undefined;
   /** @throws INVALID_OPTION naming the option */
@@ -158,7 +165,7 @@ interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
    * Schema in jobs and images; without it the option is excluded from them, because its value exists on this machine
    * only.
    */
-  readonly schema?: (limits: Limits) => ZodType;
+  readonly schema?: (limits: Limits, parts: SchemaParts) => ZodType;
 }
 /** An option with its own check and parser. */
 export interface CustomField<T = unknown> extends CustomSpec<T> {

@@ -85,7 +85,7 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'size':
       return z.strictObject({ width: z.int().min(min).max(max), height: z.int().min(min).max(max) });
     case 'custom':
-      return field.schema?.(limits) ?? z.never();
+      return field.schema?.(limits, { z, image: imageSchema }) ?? z.never();
     case 'object':
       return z.strictObject(shapeOf(field.fields, limits));
   }

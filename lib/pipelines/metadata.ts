@@ -21,7 +21,7 @@ export function parametersOf(
   settings: Settings,
   size: Size,
   seeds: ImageSeeds,
-  hashes: HashFields,
+  hashes: HashFields = {},
 ): string {
   return formatInfotext(facts.name, optionsOf(settings, size, seeds), settings.unwritten, hashes);
 }

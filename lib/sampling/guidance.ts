@@ -144,17 +144,12 @@ export function activeBranches(
   if (!applied) return guided;
   const weighted = guided.filter((i) => branches[i]!.weight !== 0);
   const isBaseOmitted = sumOfWeights(weighted.map((i) => branches[i]!)) === 1;
-  return isBaseOmitted
-    ? weighted
-    : candidates.filter((i) => branches[i]!.base || weighted.includes(i));
+  return isBaseOmitted ? weighted : candidates.filter((i) => branches[i]!.base || weighted.includes(i));
 }
 
 /** Returns the sum of the weights; NaN if one is a mask, so that comparisons with it are false. */
 function sumOfWeights(branches: readonly BranchSpec[]): number {
-  return branches.reduce(
-    (total, { weight }) => total + (weight instanceof Tensor ? Number.NaN : weight),
-    0,
-  );
+  return branches.reduce((total, { weight }) => total + (weight instanceof Tensor ? Number.NaN : weight), 0);
 }
 
 /**

@@ -7,9 +7,12 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { dataFolder } from '../hub/environment.js';
 import type { Catalog } from '../jobs/models/catalog.js';
+import { promptFoldersIn } from '../jobs/models/configured.js';
 import type { JobQueue } from '../jobs/types.js';
 import { a1111 } from './a1111/routes.js';
+import { AdapterLibrary } from './adapters/library.js';
 import { about } from './api/about.js';
+import { adapters } from './api/adapters.js';
 import { jobRoutes } from './api/jobs.js';
 import { styles } from './api/styles.js';
 import type { ServeConfig } from './config.js';
@@ -81,8 +84,10 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     file: new StylesFile(resolve(config.data ?? dataFolder(), 'styles.csv')),
     maxPrompt: config['max-prompt'],
   });
+  const library = new AdapterLibrary(promptFoldersIn(config.models), closing);
+  adapters(app, library);
   await app.register(openAi, { queue, catalog });
-  await app.register(a1111, { queue, catalog, config });
+  await app.register(a1111, { queue, catalog, config, adapters: library });
   health(app, parts);
   metrics(app, queue, catalog, closing);
   logJobs(app.log, queue, closing);

@@ -16,6 +16,7 @@ import { LazyModel, type ModelSpec } from '../../lib/families/shared/lazy-model.
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
 import { loadModel } from '../../lib/pipelines/model/load-pipeline.js';
 import { FlowSchedule } from '../../lib/sampling/flow-schedule.js';
+import { constantSchedule } from '../../lib/sampling/guidance.js';
 import {
   type Conditioning,
   type CutState,
@@ -174,7 +175,7 @@ const spec: ModelSpec<Painting, Components> = {
         tensors: { words: Tensor.from(Float32Array.from(words.flat()), [1, words.length, CHANNELS]) },
       };
     };
-    return { positive: encode(prompt), negative: encode(negative) };
+    return constantSchedule(encode(prompt), encode(negative));
   },
   denoiser: async (_model, get) => ({
     network: await get('network'),

@@ -176,16 +176,15 @@ describe('parameters written by A1111', () => {
   });
 
   it('list by name what cannot be restored', () => {
-    const restored = restoreOptions(
-      'a cat <lora:detail:0.8> <lyco:b:1>, [red:blue:0.5]\nNegative prompt: <hypernet:bad:1>, dogs AND cats\n' +
-        'Steps: 20, Sampler: DPM++ 2M CFG++, Schedule type: Turbo, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: v1-5, ' +
-        'VAE hash: 735e4c3a44, VAE: mse.safetensors, Clip skip: 2, Face restoration: CodeFormer, Tiling: True, Refiner: xl [1], ' +
-        'Refiner switch at: 0.8, Token merging ratio: 0.5, NGMS: 0.5, Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, ' +
-        'Lora hashes: "detail: aaa, hidden: bbb", TI hashes: "easy: ccc", ControlNet 0: "Module: canny, Weight: 1", ' +
-        'ADetailer model: face.pt, Style Selector Enabled: False, Pad conds: True, User: me, Version: v1.10.1',
-    );
+    const text =
+      'a cat <lora:detail:0.8> <lyco:b:1> <hypernet:bad:1>, [red:blue:0.5]\nNegative prompt: dogs AND cats\n' +
+      'Steps: 20, Sampler: DPM++ 2M CFG++, Schedule type: Turbo, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: v1-5, ' +
+      'VAE hash: 735e4c3a44, VAE: mse.safetensors, Clip skip: 2, Face restoration: CodeFormer, Tiling: True, Refiner: xl [1], ' +
+      'Refiner switch at: 0.8, Token merging ratio: 0.5, NGMS: 0.5, Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, ' +
+      'Lora hashes: "detail: aaa, hidden: bbb", TI hashes: "easy: ccc", ControlNet 0: "Module: canny, Weight: 1", ' +
+      'ADetailer model: face.pt, Style Selector Enabled: False, Pad conds: True, User: me, Version: v1.10.1';
+    const restored = restoreOptions(text);
     expect(lost(restored)).toEqual([
-      ...['LoRA <lora:detail:0.8>', 'LyCORIS <lyco:b:1>', 'Prompt editing [red:blue:0.5]'],
       ...['Hypernetwork <hypernet:bad:1>', 'LoRA hidden', 'Sampler DPM++ 2M CFG++', 'Schedule type Turbo'],
       ...[
         'Model v1-5',
@@ -195,20 +194,24 @@ describe('parameters written by A1111', () => {
         'Refiner xl [1]',
       ],
       ...['Refiner switch at 0.8', 'Token merging ratio 0.5', 'NGMS 0.5', 'Hires upscaler R-ESRGAN 4x+'],
-      ...['TI hashes easy: ccc', 'ControlNet 0 Module: canny, Weight: 1', 'ADetailer model face.pt'],
+      ...['ControlNet 0 Module: canny, Weight: 1', 'ADetailer model face.pt'],
     ]);
     expect(restored.options).toMatchObject({ clipSkip: 2, schedule: 'Automatic', hires: { scale: 2 } });
     expect(restored.options.sampler).toBeUndefined();
     expect(restored.warnings).toHaveLength(1);
     expect(restored.warnings[0]).toMatchObject({ code: 'NOT_RESTORED' });
     for (const name of [
-      '<lora:detail:0.8>',
+      '<hypernet:bad:1>',
       'VAE (mse.safetensors)',
       'Hires upscaler (R-ESRGAN 4x+)',
       'Model (v1-5)',
     ])
       expect(restored.warnings[0]!.message).toContain(name);
     expect(() => resolve(restored.options)).not.toThrow();
+    // Adapters are listed only if it is known which ones are available.
+    const known = { loras: [{ name: 'other', alias: 'B' }], embeddings: [] };
+    const missing = lost(restoreOptions(text, known)).filter((name) => /^(LoRA|Embedding)/.test(name));
+    expect(missing).toEqual(['LoRA detail', 'LoRA hidden', 'Embedding easy']);
   });
 
   it('are read before lines that extensions add', () => {

@@ -8,6 +8,7 @@ import {
   chromium,
   type Page,
 } from 'playwright-core';
+import type { ServeInput } from '../../lib/server/config.js';
 import type { Settings } from '../../web/src/logic/settings.js';
 import { startServer, type TestServer } from '../support/server/test-server.js';
 
@@ -40,9 +41,10 @@ export class Visitor {
     private readonly browser: Browser,
   ) {}
 
-  static async start(model: readonly string[]): Promise<Visitor> {
+  /** @param input further configuration of the server */
+  static async start(model: readonly string[], input: ServeInput = {}): Promise<Visitor> {
     if (!existsSync(builtPage)) throw new Error('The web page is not built: run `npm run prepare`');
-    const server = await startServer({ model: [...model], starter: false });
+    const server = await startServer({ model: [...model], starter: false, ...input });
     const browser = await chromium.launch({ executablePath: browserPath!, args: ['--no-sandbox'] });
     return new Visitor(server, browser);
   }

@@ -285,7 +285,7 @@ describe('settings of an image', () => {
       'cat\nSteps: 20, Sampler: Euler a, Seed: 1, Size: 8x8, Model hash: abc, Model: other, VAE: vae-ft, ' +
       'Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, Lora hashes: "foo: 123", Version: v1.10.1';
     expect(unrestoredOf(text, about)).toEqual([
-      ...['Model: other', 'VAE: vae-ft', 'Hires upscaler: R-ESRGAN 4x+', 'Lora hashes: foo: 123'],
+      ...['LoRA: foo', 'Model: other', 'VAE: vae-ft', 'Hires upscaler: R-ESRGAN 4x+'],
     ]);
     expect(unrestoredOf('cat\nSteps: 1, Seed: 1, Size: 8x8, Model: starter', about)).toEqual([]);
   });

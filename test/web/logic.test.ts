@@ -200,8 +200,8 @@ describe('settings', () => {
     expect(mergeFields(fieldsOf(foreign, about))).toMatchObject({
       ...{ prompt: 'a <lora:x:1> cat', steps: 3, seed: 4, width: 64, hiresSteps: null, sampler: null },
     });
-    expect(unrestoredOf(foreign, about)).toEqual([
-      ...['<lora:x:1>', 'Sampler: Nowhere', 'Model: sd', 'VAE: mse', 'Eta: 0.5', 'constructor: 3'],
+    expect(unrestoredOf(foreign, about, { loras: [] })).toEqual([
+      ...['LoRA: x', 'Sampler: Nowhere', 'Model: sd', 'VAE: mse', 'Eta: 0.5', 'constructor: 3'],
     ]);
     expect(unrestoredOf(text, about)).toEqual([]);
     expect(unrestoredOf('words alone', about)).toEqual([]);

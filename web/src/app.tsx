@@ -1,5 +1,6 @@
 /** Layout of the page: form, stage, queue and gallery. */
 import { mode } from './state/form.js';
+import { AdapterBrowser } from './views/adapters/browser.js';
 import { Help, Login, Notifications } from './views/dialogs.js';
 import { DroppedImage, RestoreButton } from './views/dropped-image.js';
 import { Editor } from './views/editor.js';
@@ -29,6 +30,7 @@ export function App() {
       <DroppedImage />
       <Enlarge />
       <StyleEditor />
+      <AdapterBrowser />
       <Help />
       <Login />
     </>

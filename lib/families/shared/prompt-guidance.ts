@@ -56,7 +56,9 @@ export async function encodePrompts(
     const total = Math.max(chunks, base.chunks);
     // Equal texts of equal length share their conditioning, which the network then evaluates as one branch.
     const shared = (kind: string, value: string, make: () => Promise<Encoding>): Promise<Conditioning> =>
-      memoized(conditionings, `${kind} ${chunks} ${total} ${value}`, async () => toConditioning(await make()));
+      memoized(conditionings, `${kind} ${chunks} ${total} ${value}`, async () =>
+        toConditioning(await make()),
+      );
     return {
       until,
       positives: await inTurn(

@@ -1,11 +1,9 @@
 /** Options for how prompts are completed before they are encoded: styles, dynamic prompts, regions. */
-import { z } from 'zod';
 import { invalidOption } from '../../errors.js';
 import type { ImageSource } from '../../image/source.js';
 import { knownKeys } from '../../known-keys.js';
 import { text as checkText, string } from '../check.js';
 import { boolean, custom, type OptionsOf } from '../field.js';
-import { imageSchema } from '../json-schema.js';
 import { apiLimits } from '../limits.js';
 
 /** A prompt for a part of the image. */
@@ -35,7 +33,7 @@ export const promptFields = {
       throw invalidOption(name, `an array of at most ${MAX_STYLES} names of styles`, value);
     },
     parse: (name) => name,
-    schema: () => z.array(z.string().min(1).max(MAX_STYLE_NAME)).max(MAX_STYLES),
+    schema: (_limits, { z }) => z.array(z.string().min(1).max(MAX_STYLE_NAME)).max(MAX_STYLES),
   }),
   /**
    * Resolves variants `{a|b}`, `{2$$a|b|c}` and wildcards `__name__` in the prompts, differently for each image and
@@ -54,10 +52,8 @@ export const promptFields = {
     flag: { name: 'region', argument: 'mask:prompt' },
     check: checkRegions,
     parse: parseRegion,
-    schema: (limits) =>
-      z
-        .array(z.strictObject({ mask: imageSchema, prompt: z.string().max(limits.maxPrompt) }))
-        .max(MAX_REGIONS),
+    schema: (limits, { z, image }) =>
+      z.array(z.strictObject({ mask: image, prompt: z.string().max(limits.maxPrompt) })).max(MAX_REGIONS),
   }),
 };
 export type PromptOptions = OptionsOf<typeof promptFields>;

@@ -5,6 +5,7 @@
 import { freemem, totalmem } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { hiresFields, latentUpscalers } from '../../options/declarations/hires.js';
+import { A1111Adapters } from '../adapters/a1111-lists.js';
 import { upscalerList } from './extras.js';
 import { notSupported } from './failures.js';
 import { interrogateFields } from './fields.js';
@@ -13,7 +14,8 @@ import { samplerList, schedulerList } from './samplers.js';
 
 const tags = ['A1111'];
 
-export function listRoutes(app: FastifyInstance, { config, styles }: RouteContext): void {
+export function listRoutes(app: FastifyInstance, { config, styles, adapters }: RouteContext): void {
+  const adapterLists = new A1111Adapters(adapters);
   const get = (path: string, summary: string, list: () => object | Promise<object>): void => {
     app.get(path, { schema: { tags, summary } }, async () => list());
   };
@@ -26,8 +28,8 @@ export function listRoutes(app: FastifyInstance, { config, styles }: RouteContex
     })),
   );
   get('/sd-vae', 'Separate autoencoders', () => []);
-  get('/loras', 'LoRAs', () => []);
-  get('/embeddings', 'Textual inversions', () => ({ loaded: {}, skipped: {} }));
+  get('/loras', 'LoRAs', () => adapterLists.loras());
+  get('/embeddings', 'Textual inversions', () => adapterLists.embeddings());
   get('/hypernetworks', 'Hypernetworks', () => []);
   get('/face-restorers', 'Face restorers', () => []);
   get('/realesrgan-models', 'Real-ESRGAN models', () => []);

@@ -16,7 +16,7 @@ import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notSupported } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
 import { base64Of, isBlank } from './images.js';
-import { withoutComments } from './prompts.js';
+import { withDefaultLora, withoutComments } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
 import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';
 import { applyChanges, type FindModel, type Settings } from './settings.js';
@@ -107,12 +107,7 @@ function withOptions(parsed: ParsedRequest, options: Options): ParsedRequest {
 
 function generation(type: JobRequest['type'], body: GenerationBody, context: ParserContext): ParsedRequest {
   rejectUnsupported(body);
-  const settings = applyChanges(
-    context.settings,
-    body.override_settings ?? {},
-    context.find,
-    'override_settings.',
-  );
+  const settings = settingsOf(body, context);
   const read = promptReader(body, context);
   const restored = body.infotext ? toJson(restoreOptions(body.infotext).options) : {};
   const sampling = samplingOf(body, restored, settings);
@@ -152,13 +147,20 @@ function generation(type: JobRequest['type'], body: GenerationBody, context: Par
   };
 }
 
-/** Returns a function that applies the request's styles to a prompt and removes its comments. */
-function promptReader(body: GenerationBody, { styles }: ParserContext): ReadPrompt {
-  const chosen = stylesNamed(styles, body.styles ?? []);
+/** Returns the settings with the request's overrides. @throws 422 */
+function settingsOf(body: GenerationBody, { settings, find }: ParserContext): Settings {
+  return applyChanges(settings, body.override_settings ?? {}, find, 'override_settings.');
+}
+
+/** Returns a function that applies the request's styles and `sd_lora` to a prompt and removes its comments. */
+function promptReader(body: GenerationBody, context: ParserContext): ReadPrompt {
+  const chosen = stylesNamed(context.styles, body.styles ?? []);
+  const settings = settingsOf(body, context);
   return (field, prompt) => {
-    const key = field.includes('negative') ? 'negative_prompt' : 'prompt';
-    const texts = chosen.map((style) => style[key]);
-    return withoutComments(styled(prompt, texts));
+    const isNegative = field.includes('negative');
+    const texts = chosen.map((style) => style[isNegative ? 'negative_prompt' : 'prompt']);
+    const text = withoutComments(styled(prompt, texts));
+    return isNegative ? text : withDefaultLora(text, settings);
   };
 }
 

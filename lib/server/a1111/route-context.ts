@@ -1,6 +1,7 @@
 import type { Catalog } from '../../jobs/models/catalog.js';
 import type { JobLimits, JobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
+import type { AdapterLibrary } from '../adapters/library.js';
 import type { ServeConfig } from '../config.js';
 import type { Activity } from './activity.js';
 import type { Checkpoints } from './checkpoints.js';
@@ -17,6 +18,7 @@ export interface RouteContext {
   readonly config: ServeConfig;
   readonly checkpoints: Checkpoints;
   readonly activity: Activity;
+  readonly adapters: AdapterLibrary;
   /** True if workers run the jobs, so that this server loads no models. */
   readonly isRemote: boolean;
   styles(): Promise<Style[]>;

@@ -8,6 +8,7 @@ import { dataFolder } from '../../hub/environment.js';
 import type { Catalog } from '../../jobs/models/catalog.js';
 import { jobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
+import type { AdapterLibrary } from '../adapters/library.js';
 import type { ServeConfig } from '../config.js';
 import { Activity } from './activity.js';
 import { Checkpoints } from './checkpoints.js';
@@ -24,6 +25,7 @@ export interface A1111Parts {
   readonly queue: JobQueue;
   readonly catalog: Catalog;
   readonly config: ServeConfig;
+  readonly adapters: AdapterLibrary;
 }
 
 /** Fastify plugin with A1111's routes; register it without a prefix. */
@@ -60,7 +62,7 @@ export async function a1111(app: FastifyInstance, parts: A1111Parts): Promise<vo
   );
 }
 
-function contextOf({ queue, catalog, config }: A1111Parts): RouteContext {
+function contextOf({ queue, catalog, config, adapters }: A1111Parts): RouteContext {
   const checkpoints = new Checkpoints(catalog);
   const inData = (name: string): string => resolve(config.data ?? dataFolder(), name);
   let file: Promise<SettingsFile> | undefined;
@@ -70,6 +72,7 @@ function contextOf({ queue, catalog, config }: A1111Parts): RouteContext {
   };
   return {
     ...{ queue, config, checkpoints, limits: catalog.limits, pool: catalog.pool, activity: new Activity() },
+    adapters,
     schemas: jobSchemas(catalog.limits),
     isRemote: config.queue !== undefined,
     styles: () => readStyles(inData('styles.csv')),

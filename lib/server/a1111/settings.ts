@@ -33,6 +33,10 @@ export type Settings = {
   readonly initial_noise_multiplier: number;
   readonly live_previews_enable: boolean;
   readonly show_progress_every_n_steps: number;
+  /** Name of a LoRA that is added to each prompt, or `None`. */
+  readonly sd_lora: string;
+  /** Weight of `sd_lora`. */
+  readonly extra_networks_default_multiplier: number;
 };
 
 /** Upper limit of sigmas, because JSON has no infinity. */
@@ -74,6 +78,12 @@ const emphasis: Parse = (name, value) => {
   if (choice) return labels[choice];
   throw invalidValue(name, `one of ${Object.values(labels).join(', ')}`, value);
 };
+/** Accepts any name that a tag can contain; the server ignores a LoRA that it does not have, as A1111 does. */
+const lora: Parse = (name, value) => {
+  if (typeof value !== 'string' || value.length > 200 || /[<>:]/.test(value))
+    throw invalidValue(name, 'the name of a LoRA (/sdapi/v1/loras lists them)', value);
+  return value.trim() === '' ? 'None' : value.trim();
+};
 
 /** Default and accepted values of each supported option. */
 const SUPPORTED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>, readonly [Json, Parse]>> = {
@@ -94,12 +104,13 @@ const SUPPORTED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>,
   initial_noise_multiplier: [1, boundedBy(sourceFields.initialNoiseMultiplier)],
   live_previews_enable: [true, flag],
   show_progress_every_n_steps: [1, between(-1, 1000, true)],
+  sd_lora: ['None', lora],
+  extra_networks_default_multiplier: [1, between(-100, 100)],
 };
 
 /** Options with a single supported value, followed by other values with the same meaning. */
 const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> = {
   sd_vae: ['Automatic', 'None', '', null],
-  sd_lora: ['None', '', null],
   sd_hypernetwork: ['None', '', null],
   sd_unet: ['Automatic', 'None'],
   samples_format: ['png'],

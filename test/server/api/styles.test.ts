@@ -2,7 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parseStyles, styled, withoutStyle, withStyle } from '../../../lib/jobs/styles.js';
+import { parseStyles, styled, withoutStyle, withStyle } from '../../../lib/conditioning/styles.js';
 import { hiresFields } from '../../../lib/options/declarations/hires.js';
 import { call, startServer, type TestServer } from '../../support/server/test-server.js';
 

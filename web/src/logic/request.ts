@@ -1,6 +1,6 @@
 /** Converts the form to a job request. */
 
-import { styled } from '../../../lib/jobs/styles.js';
+import { styled } from '../../../lib/conditioning/styles.js';
 import type { About, JobType, ModelAbout, Style } from '../api/types.js';
 import { type Further, furtherOf } from './additional-options.js';
 import { imagesOf, type Mode, type Settings } from './settings.js';

@@ -1,7 +1,9 @@
 /** Restores the form from the exact options of an image (PNG text `safelight`). */
-import { generationFields } from '../../../lib/options/declarations/generation.js';
+import { parseParameters } from '../../../lib/image/parameters.js';
+import { type GenerationOptions, generationFields } from '../../../lib/options/declarations/generation.js';
 import { type ExactText, parseExact } from '../../../lib/options/exact.js';
 import { defaultOf, entriesOf, type Fields } from '../../../lib/options/field.js';
+import { type KnownAdapters, missingAdapters, renameLoras } from '../../../lib/options/infotext/adapters.js';
 import { toJson } from '../../../lib/options/json.js';
 import type { About } from '../api/types.js';
 import { patched } from './additional-options.js';
@@ -24,15 +26,20 @@ export interface RestoredForm {
 /**
  * Restores the settings of an image; undefined if it has none. Exact options take precedence over generation
  * parameters.
+ * @param adapters available LoRAs and embeddings; a missing list is unknown
  */
-export function restoredForm(texts: ImageTexts, about: About | null): RestoredForm | undefined {
-  const exact = parseExact(texts.safelight);
-  if (exact) return fromExact(exact, about);
+export function restoredForm(
+  texts: ImageTexts,
+  about: About | null,
+  adapters: KnownAdapters = {},
+): RestoredForm | undefined {
   const { parameters = '' } = texts;
-  const fields = fieldsOf(parameters, about);
+  const exact = parseExact(texts.safelight);
+  if (exact) return fromExact(exact, about, { adapters, parameters });
+  const fields = fieldsOf(parameters, about, adapters);
   return fields.length === 0
     ? undefined
-    : { patch: mergeFields(fields), lost: unrestoredOf(parameters, about) };
+    : { patch: mergeFields(fields), lost: unrestoredOf(parameters, about, adapters) };
 }
 
 /** Returns the prompt of an image; undefined if it has no settings. */
@@ -42,7 +49,20 @@ export function promptOfTexts(texts: ImageTexts): string | undefined {
   return fieldsOf(texts.parameters ?? '', null)[0]?.value;
 }
 
-function fromExact({ options, model, unknown }: ExactText, about: About | null): RestoredForm {
+interface Networks {
+  readonly adapters: KnownAdapters;
+  /** Generation parameters, which contain the hashes of LoRAs and embeddings. */
+  readonly parameters: string;
+}
+
+function fromExact(
+  { options: exact, model, unknown }: ExactText,
+  about: About | null,
+  { adapters, parameters }: Networks,
+): RestoredForm {
+  const { fields } = parseParameters(parameters);
+  const options = withRenamedLoras(exact, fields, adapters);
+  const missing = missingAdapters([options.prompt, options.hires?.prompt], fields, adapters);
   const known = model !== undefined && about?.models.some(({ name }) => name === model);
   const { mode: _mode, model: _model, vqganModel: _codes, ...blank } = defaults;
   const patches = patchesOf(generationFields, withDefaults(generationFields, options), '');
@@ -50,8 +70,22 @@ function fromExact({ options, model, unknown }: ExactText, about: About | null):
     patch: patched([blank, ...patches, ...(known ? [{ model }] : [])]),
     lost: [
       ...(known || model === undefined ? [] : [`Model: ${model}`]),
-      ...unknown.map(({ name, value }) => `${name}: ${value}`),
+      ...[...missing, ...unknown].map(({ name, value }) => `${name}: ${value}`),
     ],
+  };
+}
+
+function withRenamedLoras(
+  options: GenerationOptions,
+  fields: Readonly<Record<string, string>>,
+  adapters: KnownAdapters,
+): GenerationOptions {
+  const { prompt, hires } = options;
+  const renamed = (text: string): string => renameLoras(text, fields, adapters);
+  return {
+    ...options,
+    ...(prompt === undefined ? {} : { prompt: renamed(prompt) }),
+    ...(hires?.prompt === undefined ? {} : { hires: { ...hires, prompt: renamed(hires.prompt) } }),
   };
 }
 

@@ -1,8 +1,8 @@
 /** Restores single fields of the form from the generation parameters text of an image. */
 
-import { unsupportedSyntax } from '../../../lib/conditioning/unsupported-syntax.js';
 import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
 import { parseParameters } from '../../../lib/image/parameters.js';
+import { type KnownAdapters, missingAdapters, renameLoras } from '../../../lib/options/infotext/adapters.js';
 import { type LabeledOption, optionsByLabel } from '../../../lib/options/infotext/labels.js';
 import { parseSize, parseValue } from '../../../lib/options/infotext/values.js';
 import { toJson } from '../../../lib/options/json.js';
@@ -22,10 +22,14 @@ export interface Field {
  * Parses A1111's generation parameters text. Settings without a control are kept as additional options if
  * Safelight wrote the text, and dropped if another program did (`unrestoredOf` lists them). In texts of other
  * programs, a missing RNG means GPU and a missing schedule means Automatic.
+ * @param adapters available LoRAs: tags with other names are renamed by their hashes
  */
-export function fieldsOf(text: string, about: About | null): Field[] {
+export function fieldsOf(text: string, about: About | null, adapters: KnownAdapters = {}): Field[] {
   if (text.trim() === '') return [];
-  const { prompt, negative, fields } = parseParameters(text);
+  const parsed = parseParameters(text);
+  const { negative } = parsed;
+  const fields = withRenamedLoras(parsed.fields, adapters);
+  const prompt = renameLoras(parsed.prompt, fields, adapters);
   // The prompts already contain the styles.
   const result: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt, styles: [] } }];
   result.push({ label: 'Negative prompt', value: negative, patch: { negative, styles: [] } });
@@ -40,24 +44,31 @@ export function fieldsOf(text: string, about: About | null): Field[] {
 }
 
 /**
- * Returns the settings and networks of an image that cannot be restored, as `name: value`. Hashes of networks are
- * included only if the prompt contains no network tags.
+ * Returns the settings, LoRAs and embeddings of an image that cannot be restored, as `name: value`.
+ * @param adapters available LoRAs and embeddings; a missing list is unknown
  */
-export function unrestoredOf(text: string, about: About | null): string[] {
-  const { prompt, negative, fields } = parseParameters(text);
-  if (Object.keys(fields).length === 0) return [];
-  const foreign = writtenByOthers(fields);
-  const networks = foreign
-    ? [...unsupportedSyntax(prompt), ...unsupportedSyntax(negative, { negative: true })].map(
-        ({ text }) => text,
-      )
-    : [];
-  const lost = patchesOf(fields, about).flatMap(([name, value, patch]) =>
-    patch || (name === 'Lora hashes' && networks.length > 0) || !matters(name, value)
-      ? []
-      : [`${name}: ${value}`],
+export function unrestoredOf(text: string, about: About | null, adapters: KnownAdapters = {}): string[] {
+  const { prompt, fields: written } = parseParameters(text);
+  if (Object.keys(written).length === 0) return [];
+  const fields = withRenamedLoras(written, adapters);
+  const missing = missingAdapters(
+    [renameLoras(prompt, fields, adapters), fields[HIRES_PROMPT]],
+    fields,
+    adapters,
   );
-  return [...new Set([...networks, ...lost])];
+  const lost = patchesOf(fields, about).flatMap(([name, value, patch]) =>
+    patch || HASHES.has(name) || !matters(name, value) ? [] : [`${name}: ${value}`],
+  );
+  return [...new Set([...missing.map(({ name, value }) => `${name}: ${value}`), ...lost])];
+}
+
+const HIRES_PROMPT = 'Hires prompt';
+/** Fields with the hashes of networks, which the prompts name. */
+const HASHES: ReadonlySet<string> = new Set(['Lora hashes', 'TI hashes']);
+
+function withRenamedLoras(fields: Fields, adapters: KnownAdapters): Fields {
+  const prompt = fields[HIRES_PROMPT];
+  return prompt === undefined ? fields : { ...fields, [HIRES_PROMPT]: renameLoras(prompt, fields, adapters) };
 }
 
 const AUTOMATIC = 'automatic';

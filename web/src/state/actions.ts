@@ -10,6 +10,7 @@ import { type InputImages, type Request, requestOf } from '../logic/request.js';
 import { type Field, mergeFields } from '../logic/restore.js';
 import { restoredForm } from '../logic/restore-exact.js';
 import type { Mode } from '../logic/settings.js';
+import { adaptersFor } from './adapters.js';
 import { dataUri, drawing, layerPng, mask, setSource, source } from './drafts.js';
 import { resetSettings, set, settings } from './form.js';
 import { type GalleryImage, gallery, jobs, queued, removeJob, running, updateJobs } from './jobs.js';
@@ -186,7 +187,8 @@ export async function takeFile(file: Blob): Promise<void> {
 /** Restores the form from the settings in an image file. */
 export async function restoreFrom(file: Blob): Promise<void> {
   await showErrors(async () => {
-    const restored = restoredForm(await readTexts(file), about.peek());
+    const texts = await readTexts(file);
+    const restored = restoredForm(texts, about.peek(), await adaptersFor(texts));
     if (!restored) throw new Error('This image contains no settings');
     const { patch, lost } = restored;
     const { mode } = settings.peek();

@@ -4,6 +4,7 @@ import { canEnlarge } from '../logic/enlarge.js';
 import { downloadName } from '../logic/names.js';
 import { type Field, fieldsOf, fieldsOfOptions } from '../logic/restore.js';
 import { deleteJobs, reuse, useAsInput } from '../state/actions.js';
+import { adapters, knownOf } from '../state/adapters.js';
 import { download, includeSettings } from '../state/downloads.js';
 import { set } from '../state/form.js';
 import { type GalleryImage, gallery } from '../state/jobs.js';
@@ -16,7 +17,8 @@ import { enlarging } from './enlarge.js';
 
 export function Details({ shown }: { readonly shown: GalleryImage }) {
   const { job, image } = shown;
-  const fields = image.parameters ? fieldsOf(image.parameters, about.value) : fieldsOfOptions(job);
+  const known = adapters.value ? knownOf(adapters.value) : {};
+  const fields = image.parameters ? fieldsOf(image.parameters, about.value, known) : fieldsOfOptions(job);
   return (
     <div class="details">
       <Tools shown={shown} />

@@ -1,15 +1,19 @@
 /** Prompt with its token count, and the buttons that start and stop jobs. */
 
 import { effect, signal } from '@preact/signals';
-import { useEffect, useId } from 'preact/hooks';
+import { useEffect, useId, useMemo } from 'preact/hooks';
 import { post } from '../api/http.js';
 import type { TokenCount } from '../api/types.js';
 import { limitsFor } from '../logic/limits.js';
+import { marksOf } from '../logic/prompt-marks.js';
 import { changeWeight } from '../logic/weights.js';
 import { canStop, enqueue, generate, stop } from '../state/actions.js';
+import { adapters } from '../state/adapters.js';
 import { mode, model, set, settings } from '../state/form.js';
 import { queued } from '../state/jobs.js';
 import { about } from '../state/session.js';
+import { MarkedTextarea, type TextareaKeyEvent } from '../ui/marked-textarea.js';
+import { OpenAdapters } from './adapters/browser.js';
 
 const tokens = signal<TokenCount | null>(null);
 
@@ -38,7 +42,7 @@ function countTokens(): () => void {
   };
 }
 
-function handleWeightKeys(event: KeyboardEvent & { readonly currentTarget: HTMLTextAreaElement }): void {
+function handleWeightKeys(event: TextareaKeyEvent): void {
   if (!(event.ctrlKey || event.metaKey) || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
   event.preventDefault();
   const area = event.currentTarget;
@@ -55,24 +59,44 @@ interface PromptFieldProps {
   readonly placeholder: string;
   readonly onInput: (text: string) => void;
   readonly rows: number;
+  /** True for a negative prompt, in which AND and tags are text. */
+  readonly negative?: boolean;
 }
 
-/** Text field for a prompt, in which Ctrl+Up and Ctrl+Down change the weight of words. */
-export function PromptField({ label, value, placeholder, onInput, rows }: PromptFieldProps) {
+/**
+ * Text field for a prompt, which marks its syntax and explains the part under the caret or pointer. Ctrl+Up and
+ * Ctrl+Down change the weight of words.
+ */
+export function PromptField({
+  label,
+  value,
+  placeholder,
+  onInput,
+  rows,
+  negative = false,
+}: PromptFieldProps) {
   const id = useId();
+  const { dynamicPrompts, emphasis } = settings.value.further;
+  const [dynamic, attention] = [dynamicPrompts === true, emphasis !== 'none'];
+  const list = adapters.value?.embeddings;
+  const embeddings = useMemo(() => list?.map(({ name }) => name) ?? [], [list]);
+  const marks = useMemo(
+    () => marksOf(value, { negative, dynamic, attention, embeddings }),
+    [value, negative, dynamic, attention, embeddings],
+  );
   return (
     <>
       <label for={id} class="words-label">
         {label}
       </label>
-      <textarea
+      <MarkedTextarea
         id={id}
         rows={rows}
         value={value}
+        marks={marks}
         placeholder={placeholder}
         maxLength={limitsFor(about.value).maxPrompt}
-        spellcheck={false}
-        onInput={(event) => onInput(event.currentTarget.value)}
+        onInput={onInput}
         onKeyDown={handleWeightKeys}
       />
     </>
@@ -90,6 +114,7 @@ export function Prompt() {
         onInput={(prompt) => set({ prompt })}
         rows={3}
       />
+      <OpenAdapters />
       <Count />
     </div>
   );

@@ -3,9 +3,12 @@ import { entriesOfFurther } from '../logic/additional-options.js';
 import { set, settings } from '../state/form.js';
 import { Fold, IconButton } from '../ui/controls.js';
 
+/** Options that other sections of the form set. */
+const WITH_CONTROLS: ReadonlySet<string> = new Set(['dynamicPrompts']);
+
 export function AdditionalOptions() {
   const { further } = settings.value;
-  const entries = entriesOfFurther(further);
+  const entries = entriesOfFurther(further).filter(({ name }) => !WITH_CONTROLS.has(name));
   if (entries.length === 0) return null;
   const remove = (name: string): void => {
     const { [name]: _, ...rest } = further;

@@ -63,6 +63,7 @@ export function Hires() {
       <div>
         <PromptField
           label="Hires negative prompt"
+          negative
           value={hiresNegative}
           placeholder="Same as in the first pass"
           onInput={(text) => set({ hiresNegative: text })}

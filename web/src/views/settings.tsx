@@ -7,7 +7,7 @@ import { fits } from '../logic/request.js';
 import { resetToDefaults } from '../state/actions.js';
 import { mode, model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
-import { Fold, Select } from '../ui/controls.js';
+import { Fold, Select, Toggle } from '../ui/controls.js';
 import { NumberField } from '../ui/numbers.js';
 import { PromptField } from './prompt.js';
 import { AdditionalOptions } from './settings-additional.js';
@@ -32,6 +32,7 @@ function DiffusionSettings() {
   return (
     <>
       <Negative />
+      <DynamicPrompts />
       <Styles />
       <SizeAndCount />
       <Variation />
@@ -50,12 +51,32 @@ function Negative() {
       <div>
         <PromptField
           label="Negative prompt"
+          negative
           value={negative}
           placeholder="Describe what to avoid"
           onInput={(text) => set({ negative: text })}
           rows={2}
         />
       </div>
+    </Fold>
+  );
+}
+
+/** Switch of an option without a setting of its own, which is therefore kept with the additional options. */
+function DynamicPrompts() {
+  const { dynamicPrompts, ...rest } = settings.value.further;
+  const on = dynamicPrompts === true;
+  return (
+    <Fold title="Dynamic prompts" summary={on ? 'on' : 'off'}>
+      <Toggle
+        label="Dynamic prompts"
+        on={on}
+        onChange={(next) => set({ further: next ? { ...rest, dynamicPrompts: true } : rest })}
+      />
+      <p class="hint">
+        Each image takes one of the variants {'{red|blue}'}, and __name__ stands for a line of{' '}
+        <code>wildcards/name.txt</code> in the models folder. The seed of an image determines its choices.
+      </p>
     </Fold>
   );
 }
