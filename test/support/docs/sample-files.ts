@@ -54,7 +54,12 @@ export async function writeSampleFiles(folder: string): Promise<void> {
 
   const noise = Float32Array.from({ length: CHANNELS * LATENT ** 2 }, (_, i) => Math.sin(i * i));
   writeFileSync(file('noise.npy'), Tensor.from(noise, [1, CHANNELS, LATENT, LATENT]).toNpy());
-  for (const name of ['ink.safetensors', 'detail.safetensors']) await writeLora(file(name));
+  for (const name of ['ink.safetensors', 'detail.safetensors', 'loras/ink.safetensors'])
+    await writeLora(file(name));
+  const vectors = new Map([['emb_params', tensorOf(noise.slice(0, 192), [1, 192], 'F32')]]);
+  writeWithMetadata(file('embeddings/zyx.safetensors'), vectors, {});
+  writeFileSync(file('wildcards/fruit.txt'), 'apple\npear\n');
+  writeFileSync(file('styles.csv'), 'name,prompt,negative_prompt\nink,"{prompt}, ink",\n');
 }
 
 function svg(side: number, background: string, content: string) {
