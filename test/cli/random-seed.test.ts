@@ -64,7 +64,16 @@ it('reports the seed of a sampled latent, and the same seed reproduces it', asyn
 });
 
 it('warns on stderr that a large photo is scaled down and that an unsupported tag is ignored', async () => {
-  const args = ['generate', 'a <hypernet:x:1> cat', '--init', 'gray.png', '--steps', '1', '--output', 'b.png'];
+  const args = [
+    'generate',
+    'a <hypernet:x:1> cat',
+    '--init',
+    'gray.png',
+    '--steps',
+    '1',
+    '--output',
+    'b.png',
+  ];
   const { code, stdout, stderr } = await run(args, folder.path);
   expect(code).toBe(0);
   expect(stderr).toMatch(/safelight: warning: init of 200 x 160 pixels .* scaled down to 144 x 112/);
