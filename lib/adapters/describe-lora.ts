@@ -81,7 +81,7 @@ function kindOf(parts: readonly LoraPart[]): LoraKind {
 
 /** Returns null for a layer without factors, such as one with nothing but an alpha. */
 function formOf({ tensors }: LoraPart): Form | null {
-  if (tensors.dora_scale) return 'dora';
+  if (tensors.dora_scale ?? tensors.lora_magnitude_vector) return 'dora';
   if (tensors.hada_w1_a || tensors.hada_w1_b) return 'loha';
   if (tensors.lokr_w1 || tensors.lokr_w1_a || tensors.lokr_w2 || tensors.lokr_w2_a) return 'lokr';
   if (tensors.weight) return 'ia3';

@@ -67,11 +67,14 @@ function withScale(
 ): StoredChange {
   const { scalings } = file.metadata;
   const scaling = scalings.get(component) ?? scalings.get('');
-  const factor = rank === null ? 1 : scaleOf(rank, part.alpha, scaling, part.layer);
+  // PEFT divides its alpha by the rank of its config where factors are stored as one matrix.
+  const ranked = rank ?? (part.alpha === undefined ? scaling?.rank : undefined);
+  const factor = ranked === undefined ? 1 : scaleOf(ranked, part.alpha, scaling, part.layer);
   checkAlpha(part, factor, file);
-  const magnitude = part.tensors.dora_scale;
+  const { dora_scale: scaled, lora_magnitude_vector: ofRows } = part.tensors;
+  const magnitude = scaled ?? ofRows;
   if (!magnitude) return { change: { add }, scale: factor, size, named, expected };
-  const axis = axisOf(magnitude, columns);
+  const axis = scaled ? axisOf(scaled, columns) : 'output';
   const side = axis === 'input' ? columns : (size[0] ?? 0);
   return {
     change: { add, factor, magnitude: { tensor: magnitude, axis } },

@@ -5,7 +5,7 @@ import { openWeights, type Weights } from '../checkpoint/formats/open-weights.js
 import { readScalars } from '../checkpoint/weights/read-tensor.js';
 import type { TensorInfo } from '../checkpoint/weights/tensor-index.js';
 import { defined } from '../defined.js';
-import { SafelightError } from '../errors.js';
+import { type ErrorCode, SafelightError } from '../errors.js';
 import { kindOf, readJson } from '../files/read.js';
 import { type LoraRole, readLoraKey, scaledModules, unsupportedForm } from './lora-keys.js';
 import { type LoraMetadata, readMetadata } from './lora-metadata.js';
@@ -59,7 +59,10 @@ export async function readLora(path: string): Promise<LoraFile> {
     parts.set(key.layer, part);
   }
   const metadata = readMetadata(weights.notes, await adapterConfig(path));
-  if (metadata.dora && ![...parts.values()].some(({ tensors }) => tensors.dora_scale))
+  if (
+    metadata.dora &&
+    ![...parts.values()].some(({ tensors }) => tensors.dora_scale ?? tensors.lora_magnitude_vector)
+  )
     throw new SafelightError(
       'INVALID_FILE',
       `${path} is a DoRA without its magnitudes; it is damaged: download it again`,
@@ -87,12 +90,20 @@ export async function readLora(path: string): Promise<LoraFile> {
   };
 }
 
+/** Codes of adapters in place of those of model files. */
+const CODES: Readonly<Partial<Record<ErrorCode, ErrorCode>>> = {
+  FILE_NOT_FOUND: 'ADAPTER_NOT_FOUND',
+  UNSUPPORTED_MODEL: 'UNSUPPORTED_ADAPTER',
+};
+
 async function open(path: string): Promise<Weights> {
   try {
     return await openWeights(path);
   } catch (error) {
-    if (!(error instanceof SafelightError) || error.code !== 'FILE_NOT_FOUND') throw error;
-    throw new SafelightError('ADAPTER_NOT_FOUND', `The LoRA ${error.message}`, { cause: error });
+    if (!(error instanceof SafelightError)) throw error;
+    const code = CODES[error.code];
+    if (code === undefined) throw error;
+    throw new SafelightError(code, `The LoRA ${error.message}`, { cause: error });
   }
 }
 

@@ -18,6 +18,8 @@ export interface LoraEntry {
   readonly file: string;
 }
 
+/** Characters of a name quoted in messages. */
+const MAX_SHOWN = 100;
 const EXTENSIONS: ReadonlySet<string> = new Set(['.safetensors', '.pt', '.bin', '.ckpt']);
 
 /** A folder of LoRAs with its subfolders. It is read on every call, so that new files are found. */
@@ -28,60 +30,92 @@ export class LoraFolder {
 
   /** Lists the LoRAs, sorted by path. @throws FILE_NOT_FOUND */
   async list(): Promise<LoraEntry[]> {
-    const root = resolve(this.path);
-    const files = await listFiles(root, (name) => EXTENSIONS.has(extname(name).toLowerCase()));
-    const entries: LoraEntry[] = [];
-    for (const file of files) {
-      const name = basename(file, extname(file));
-      const alias = await this.aliases.get(file);
-      entries.push({
-        name,
-        alias: alias === name ? undefined : alias,
-        path: file,
-        file: relative(root, file).split(sep).join('/'),
-      });
-    }
-    return entries;
+    const files = await this.files();
+    return Promise.all(
+      files.map(async (entry) => {
+        const alias = await this.aliases.get(entry.path);
+        return { ...entry, alias: alias === entry.name ? undefined : alias };
+      }),
+    );
   }
 
   /**
-   * Finds a LoRA by the name of its file, by its path below the folder without extension, or by its alias; uppercase and
-   * lowercase letters are equal.
-   * @throws ADAPTER_NOT_FOUND
+   * Finds LoRAs by the names of their files, by their paths below the folder without extension, or by an alias that only
+   * one file has; uppercase and lowercase letters are equal. Returns an error in place of a LoRA that does not exist.
    */
-  async find(name: string): Promise<LoraEntry> {
-    const entries = await this.list().catch((error: unknown) => {
-      throw new SafelightError(
-        'ADAPTER_NOT_FOUND',
-        `The prompt names the LoRA ${JSON.stringify(name)}, but the folder of LoRAs ${this.path} cannot be read; create it and put the file there`,
-        { cause: error },
-      );
-    });
-    const spellings: ((entry: LoraEntry) => string | undefined)[] = [
-      (entry) => entry.name,
-      ({ file }) => file.slice(0, -extname(file).length),
-      ({ alias }) => alias,
-    ];
-    const equal = (entry: LoraEntry, spelling: (entry: LoraEntry) => string | undefined) =>
-      spelling(entry)?.toLowerCase() === name.toLowerCase();
-    // An exact match precedes one that differs in case.
-    const found =
-      entries.find((entry) => spellings.some((spelling) => spelling(entry) === name)) ??
-      spellings.flatMap((spelling) => entries.filter((entry) => equal(entry, spelling)))[0];
-    if (found) return found;
-    throw this.notFound(name, entries);
+  async find(names: readonly string[]): Promise<(LoraEntry | SafelightError)[]> {
+    const files = await this.files().catch((error: unknown) => error as SafelightError);
+    if (!Array.isArray(files)) return names.map((name) => this.unreadable(name, files));
+    const found: (LoraEntry | SafelightError)[] = [];
+    let all: readonly LoraEntry[] | undefined;
+    for (const name of names) {
+      const byFile = named(files, name, (entry) => entry.name) ?? named(files, name, pathOf);
+      // Aliases are in the headers of all files, which are read only if they are needed.
+      if (!byFile) all ??= await this.list();
+      found.push(byFile ?? aliased(all ?? [], name) ?? this.notFound(name, all ?? []));
+    }
+    return found;
+  }
+
+  private async files(): Promise<LoraEntry[]> {
+    const root = resolve(this.path);
+    const paths = await listFiles(root, (name) => EXTENSIONS.has(extname(name).toLowerCase()));
+    return paths.map((path) => ({
+      ...{ name: basename(path, extname(path)), alias: undefined, path },
+      file: relative(root, path).split(sep).join('/'),
+    }));
+  }
+
+  private unreadable(name: string, cause: unknown): SafelightError {
+    return new SafelightError(
+      'ADAPTER_NOT_FOUND',
+      `The prompt names the LoRA ${shown(name)}, but the folder of LoRAs ${this.path} cannot be read; create it and put the file there`,
+      { cause },
+    );
   }
 
   private notFound(name: string, entries: readonly LoraEntry[]): SafelightError {
+    const sharing = entries.filter(({ alias }) => alias?.toLowerCase() === name.toLowerCase());
     const names = entries.flatMap((entry) => [entry.name, ...(entry.alias ? [entry.alias] : [])]);
     const similar = nearest(name, names);
     const hint =
-      similar === undefined ? 'put the file there or correct the name' : `did you mean ${similar}?`;
+      sharing.length > 1
+        ? `${sharing.length} files were trained under that name; use a file name such as ${sharing[0]!.name}`
+        : similar === undefined
+          ? 'put the file there or correct the name'
+          : `did you mean ${similar}?`;
     return new SafelightError(
       'ADAPTER_NOT_FOUND',
-      `No LoRA is named ${JSON.stringify(name)} in the folder ${this.path}, which has ${counted(entries.length)}; ${hint}`,
+      `No LoRA is named ${shown(name)} in the folder ${this.path}, which has ${counted(entries.length)}; ${hint}`,
     );
   }
+}
+
+/** Returns the entry with this name; an exact match precedes one that differs in case. */
+function named(
+  entries: readonly LoraEntry[],
+  name: string,
+  spelling: (entry: LoraEntry) => string,
+): LoraEntry | undefined {
+  const target = name.toLowerCase();
+  return (
+    entries.find((entry) => spelling(entry) === name) ??
+    entries.find((entry) => spelling(entry).toLowerCase() === target)
+  );
+}
+
+/** Returns the entry with this alias. As in A1111, an alias of several files has no meaning. */
+function aliased(entries: readonly LoraEntry[], name: string): LoraEntry | undefined {
+  const [only, ...others] = entries.filter(({ alias }) => alias?.toLowerCase() === name.toLowerCase());
+  return others.length === 0 ? only : undefined;
+}
+
+function pathOf({ file }: LoraEntry): string {
+  return file.slice(0, file.length - extname(file).length);
+}
+
+function shown(name: string): string {
+  return JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}...` : name);
 }
 
 function counted(count: number): string {

@@ -5,7 +5,7 @@
 
 /** Roles of tensors, named after LyCORIS where trainers differ. */
 export type LoraRole =
-  | ('lora_up' | 'lora_down' | 'lora_mid' | 'alpha' | 'dora_scale')
+  | ('lora_up' | 'lora_down' | 'lora_mid' | 'alpha' | 'dora_scale' | 'lora_magnitude_vector')
   | ('hada_w1_a' | 'hada_w1_b' | 'hada_w2_a' | 'hada_w2_b' | 'hada_t1' | 'hada_t2')
   | ('lokr_w1' | 'lokr_w1_a' | 'lokr_w1_b' | 'lokr_w2' | 'lokr_w2_a' | 'lokr_w2_b' | 'lokr_t2')
   | ('oft_blocks' | 'oft_diag' | 'rescale')
@@ -34,8 +34,8 @@ const FACTOR_ROLES: Readonly<Record<string, LoraRole>> = {
   down: 'lora_down',
   mid: 'lora_mid',
 };
-/** Magnitudes of DoRA: LyCORIS and kohya, diffusers, PEFT. */
-const MAGNITUDE = /^(.+)\.(?:dora_scale|lora_magnitude_vector(?:\.[^.]+)?(?:\.weight)?)$/;
+/** Magnitudes of DoRA: LyCORIS and kohya; diffusers and PEFT, whose magnitudes are always of output rows. */
+const MAGNITUDE = /^(.+)\.(dora_scale|lora_magnitude_vector)(?:\.[^.]+)?(?:\.weight)?$/;
 const LEAF =
   /^(.+)\.(alpha|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|oft_blocks|oft_diag|rescale|on_input|diff|diff_b|w_norm|b_norm)$/;
 const WEIGHT = /^(.+)\.weight$/;
@@ -55,8 +55,8 @@ export function readLoraKey(name: string, scaled: ReadonlySet<string> = new Set(
     const [, layer, which] = form.exec(name) ?? [];
     if (layer !== undefined && which !== undefined) return key(layer, FACTOR_ROLES[which]!);
   }
-  const [, magnified] = MAGNITUDE.exec(name) ?? [];
-  if (magnified !== undefined) return key(magnified, 'dora_scale');
+  const [, magnified, magnitude] = MAGNITUDE.exec(name) ?? [];
+  if (magnified !== undefined) return key(magnified, magnitude as LoraRole);
   const [, layer, leaf] = LEAF.exec(name) ?? [];
   if (layer !== undefined) return key(layer, leaf as LoraRole);
   const [, module] = WEIGHT.exec(name) ?? [];

@@ -3,6 +3,8 @@
 /** The scale of one component's factors, or of all factors in a file. */
 export interface LoraScaling {
   readonly alpha: number | undefined;
+  /** Rank of factors that are stored as one matrix (PEFT's LoKr); others have it in their shape. */
+  readonly rank: number | undefined;
   /** Alphas of individual layers, by a suffix of their name. */
   readonly patterns: ReadonlyMap<string, number>;
   /** Rank-stabilized scale (Kalajdzievski 2023, arXiv:2312.03732): alpha / √rank instead of alpha / rank. */
@@ -16,7 +18,8 @@ export interface LoraMetadata {
   readonly dora: boolean;
 }
 
-const KEY = /^(?:(.+)\.)?(lora_alpha|use_rslora|use_dora|alpha_pattern)$/;
+/** `alpha` and `r` are those of LoHa and LoKr, `lora_alpha` that of LoRA. */
+const KEY = /^(?:(.+)\.)?(lora_alpha|alpha|r|use_rslora|use_dora|alpha_pattern)$/;
 
 /**
  * @param notes text metadata of a safetensors file
@@ -59,12 +62,14 @@ export function scaleOf(
 }
 
 function scalingOf(fields: ReadonlyMap<string, unknown>): LoraScaling {
-  const alpha = fields.get('lora_alpha');
+  const alpha = fields.get('lora_alpha') ?? fields.get('alpha');
+  const rank = fields.get('r');
   const patterns = entriesOf(fields.get('alpha_pattern')).flatMap(([name, value]): [string, number][] =>
     isNumber(value) ? [[name, value]] : [],
   );
   return {
     alpha: isNumber(alpha) ? alpha : undefined,
+    rank: isNumber(rank) && rank > 0 ? rank : undefined,
     patterns: new Map(patterns),
     stabilized: fields.get('use_rslora') === true,
   };

@@ -21,6 +21,8 @@ export interface AdaptedModel {
   readonly family: string;
   /** Width of the text states that its U-Net attends to. */
   readonly textWidth: number;
+  /** Returns the family of models that a file was trained for; null if it is not known. */
+  familyOf?(file: LoraFile): string | null;
 }
 
 /** @throws ADAPTER_MISMATCH if nothing matches or a shape differs, INVALID_FILE, UNSUPPORTED_ADAPTER */
@@ -139,15 +141,23 @@ function withoutOnes(shape: readonly number[]): number[] {
 }
 
 function mismatch(file: LoraFile, model: AdaptedModel, reason: string): SafelightError {
-  const width = textWidthOf(file);
-  const families =
-    width === undefined || width === model.textWidth
-      ? ''
-      : `; it was trained for ${familyName(width)}, but this model is ${familyName(model.textWidth)}`;
+  const families = familiesOf(file, model);
   return new SafelightError(
     'ADAPTER_MISMATCH',
     `${file.path} does not fit the model: ${reason}${families}; use a LoRA that was trained for this kind of model`,
   );
+}
+
+/** Returns a clause that names both families, if the file's is known and another one. */
+function familiesOf(file: LoraFile, model: AdaptedModel): string {
+  const width = textWidthOf(file);
+  const trained = width === undefined ? undefined : familyName(width);
+  if (trained !== undefined && width !== model.textWidth)
+    return `; it was trained for ${trained}, but this model is ${familyName(model.textWidth)} (${model.family})`;
+  const family = model.familyOf?.(file) ?? null;
+  return family === null || family === model.family
+    ? ''
+    : `; it was trained for ${family}, but this model is ${model.family}`;
 }
 
 /** Returns the text width of the LoRA's cross-attention, which identifies the model family. */

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 
-const MAX_FILES = 4096;
+const MAX_FILES = 65_536;
 
 /** Caches a value per file until the file's size or modification time changes. */
 export class FileCache<T> {

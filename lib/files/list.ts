@@ -15,12 +15,12 @@ export async function listFiles(folder: string, accepts: (name: string) => boole
     const real = await realpath(path);
     if (seen.has(real)) return;
     seen.add(real);
-    for (const name of await readdir(path)) {
-      if (name.startsWith('.')) continue;
-      const file = join(path, name);
-      const info = await stat(file).catch(() => undefined);
-      if (info?.isDirectory()) await visit(file).catch(() => undefined);
-      else if (info?.isFile() && accepts(name)) found.push(file);
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (entry.name.startsWith('.')) continue;
+      const file = join(path, entry.name);
+      const kind = entry.isSymbolicLink() ? await stat(file).catch(() => undefined) : entry;
+      if (kind?.isDirectory()) await visit(file).catch(() => undefined);
+      else if (kind?.isFile() && accepts(entry.name)) found.push(file);
     }
   };
   await visit(folder).catch((error: unknown) => {

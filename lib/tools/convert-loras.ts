@@ -8,6 +8,7 @@ import { requirements } from '../binding/module.js';
 import type { WriteRequest } from '../binding/types.js';
 import { verifyTensors } from '../checkpoint/formats/verify.js';
 import { SafelightError } from '../errors.js';
+import { trainedFor } from '../families/shared/unet/lora-family.js';
 import { planPatches } from '../modules/patch-plan.js';
 import { tensorsOf, type WeightPatch } from '../modules/weight-patch.js';
 import type { Warnings } from '../warnings.js';
@@ -42,7 +43,7 @@ export async function planMerge(
     );
   }
   const textWidth = modules.find(({ unet }) => unet)?.unet?.cross_attention_dim ?? 0;
-  const matcher = new LoraMatcher({ name, family: architecture, textWidth }, modules);
+  const matcher = new LoraMatcher({ name, family: architecture, textWidth, familyOf: trainedFor }, modules);
   const patches = await patchesOfAll(matcher, modules, loras, warnings);
   await verifyTensors(tensorsOf(patches), signal);
   return changesOf(patches, planned);

@@ -7,7 +7,7 @@ import { type AdaptedModel, matchLora } from '../adapters/lora-patches.js';
 import { modelLayers } from '../adapters/model-layers.js';
 import type { ModelSource } from '../checkpoint/model-descriptor.js';
 import { SafelightError } from '../errors.js';
-import { loraFamily } from '../families/shared/unet/lora-family.js';
+import { loraFamily, trainedFor } from '../families/shared/unet/lora-family.js';
 import { adaptedModules } from '../families/shared/unet/lora-target.js';
 
 export interface InspectedLora extends LoraDescription {
@@ -63,6 +63,7 @@ function matchOf(file: LoraFile, model: ModelSource): LoraMatch {
     name: basename(model.path),
     family: model.family,
     textWidth: model.unet.config.cross_attention_dim,
+    familyOf: trainedFor,
   };
   const layers = modelLayers(adaptedModules(model));
   const problemOf = (part: LoraFile): string | null => {

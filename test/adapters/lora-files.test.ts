@@ -53,6 +53,12 @@ async function matched(model: TinyModel, path: string) {
   return matchLora(await readLora(path), modelLayers(adaptedModules(source)), target);
 }
 
+async function matchedShape(model: TinyModel, parameter: string): Promise<readonly number[]> {
+  const modules = adaptedModules(await openModel(folders[model]));
+  return modules[0]!.requirements.concat(modules[1]!.requirements).find(({ name }) => name === parameter)!
+    .shape;
+}
+
 describe('LoRA tensor names', () => {
   it.each([
     ['lora_unet_mid_block_x.lora_down.weight', 'lora_unet_mid_block_x', 'lora_down'],
@@ -62,8 +68,8 @@ describe('LoRA tensor names', () => {
     ['lora_unet_x.hada_w1_a', 'lora_unet_x', 'hada_w1_a'],
     ['lora_unet_x.lokr_w2', 'lora_unet_x', 'lokr_w2'],
     ['lora_unet_x.dora_scale', 'lora_unet_x', 'dora_scale'],
-    ['a.lora_magnitude_vector', 'a', 'dora_scale'],
-    ['a.lora_magnitude_vector.default.weight', 'a', 'dora_scale'],
+    ['a.lora_magnitude_vector', 'a', 'lora_magnitude_vector'],
+    ['a.lora_magnitude_vector.default.weight', 'a', 'lora_magnitude_vector'],
     ['unet.a.to_q.lora_A.weight', 'unet.a.to_q', 'lora_down'],
     ['unet.a.to_q.lora_B.style.weight', 'unet.a.to_q', 'lora_up'],
     ['base_model.model.a.to_q.lora_A.default.weight', 'a.to_q', 'lora_down'],
@@ -151,6 +157,20 @@ describe('LoRA files that cannot be applied', () => {
     });
   });
 
+  it('names both families where only the layers tell them', async () => {
+    const tagged = async (path: string, trained: string) =>
+      expect(generate(path)).rejects.toMatchObject({
+        code: 'ADAPTER_MISMATCH',
+        message: expect.stringMatching(new RegExp(`trained for ${trained}, but this model is sd1`)),
+      });
+    const layer = (name: string) => ({
+      [`${name}.lora_down.weight`]: zeros(2, 8),
+      [`${name}.lora_up.weight`]: zeros(8, 2),
+    });
+    await tagged(written(layer('lora_te1_text_model_encoder_layers_11_mlp_fc1')), 'sdxl');
+    await tagged(written(layer('lora_unet_double_blocks_0_img_attn_qkv')), 'a diffusion transformer');
+  });
+
   it('rejects a file none of whose weights match a module', async () => {
     for (const path of [
       written({
@@ -211,6 +231,50 @@ describe('LoRA files that fit in part', () => {
         message: expect.stringMatching(/^3 tensors of .*: lora_te2_nothing/),
       },
     ]);
+  });
+
+  it('reads magnitudes of diffusers and PEFT as those of output rows, whatever their shape', async () => {
+    // A square convolution, whose rows and columns cannot be told apart by their number.
+    const conv = 'mid_block.resnets.0.conv1';
+    const [width] = (await matchedShape('sd1', `${conv}.weight`)) as [number];
+    const factors = (down: string, up: string) => ({
+      [down]: zeros(2, width, 3, 3),
+      [up]: zeros(width, 2, 1, 1),
+    });
+    const kohya = `lora_unet_${conv.replaceAll('.', '_')}`;
+    const magnitude = { ...zeros(1, width, 1, 1) };
+    const axisOf = async (path: string) => {
+      const [patch] = (await matched('sd1', path)).patches.unet;
+      return 'add' in patch!.change ? patch.change.magnitude?.axis : undefined;
+    };
+    const peft = written({
+      ...factors(`unet.${conv}.lora_A.weight`, `unet.${conv}.lora_B.weight`),
+      [`unet.${conv}.lora_magnitude_vector`]: magnitude,
+    });
+    expect(await axisOf(peft)).toBe('output');
+    const lycoris = written({
+      ...factors(`${kohya}.lora_down.weight`, `${kohya}.lora_up.weight`),
+      [`${kohya}.dora_scale`]: magnitude,
+    });
+    expect(await axisOf(lycoris)).toBe('input');
+  });
+
+  it("scales PEFT's LoHa and LoKr by the alpha and rank of their config", async () => {
+    const layer = 'unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q';
+    const [width] = (await matchedShape('sd1', `${layer.slice(5)}.weight`)) as [number];
+    const loha = { w1_a: [width, 4], w1_b: [4, width], w2_a: [width, 4], w2_b: [4, width] };
+    const lokr = { w1: [2, 2], w2: [width / 2, width / 2] };
+    const scaleOf = async (prefix: string, shapes: Readonly<Record<string, number[]>>) => {
+      const tensors = Object.entries(shapes).map(([role, shape]) => [
+        `${layer}.${prefix}_${role}`,
+        zeros(...shape),
+      ]);
+      const metadata = { lora_adapter_metadata: JSON.stringify({ 'unet.r': 4, 'unet.alpha': 10 }) };
+      const { patches } = await matched('sd1', written(Object.fromEntries(tensors), metadata));
+      return patches.unet[0]!.scale;
+    };
+    expect(await scaleOf('hada', loha)).toBe(10 / 4);
+    expect(await scaleOf('lokr', lokr)).toBe(10 / 4);
   });
 
   it('changes only the U-Net if the file contains nothing for the text encoder', async () => {

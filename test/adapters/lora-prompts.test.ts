@@ -2,6 +2,7 @@
 import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LoraFolder } from '../../lib/adapters/lora-folder.js';
 import type { LoraOption } from '../../lib/adapters/lora-options.js';
 import { parseParameters } from '../../lib/image/parameters.js';
 import { restoreOptions } from '../../lib/options/infotext/restore.js';
@@ -67,6 +68,32 @@ describe('a tag in the prompt', () => {
     renameSync(added, join(folder, 'renamed.safetensors'));
     expect((await generate('a red apple <lora:renamed:1>')).data).toEqual(wanted);
     await expect(generate('a red apple <lora:added:1>')).rejects.toMatchObject({ code: 'ADAPTER_NOT_FOUND' });
+  });
+
+  it('prefers the name of a file to the name under which others were trained', async () => {
+    const many = temporaryFolder();
+    const metadata = { ss_output_name: 'epochs' };
+    copyFileSync(
+      writeLora('sd1', 'attention', 'kohya', { metadata }),
+      join(many, 'epochs-000001.safetensors'),
+    );
+    copyFileSync(writeLora('sd1', 'whole', 'kohya', { metadata }), join(many, 'epochs.safetensors'));
+    copyFileSync(
+      writeLora('sd1', 'whole', 'kohya', { metadata: { ss_output_name: 'twice' } }),
+      join(many, 'a.pt'),
+    );
+    for (const name of ['b', 'c'])
+      copyFileSync(
+        writeLora('sd1', 'whole', 'kohya', { metadata: { ss_output_name: 'twice' } }),
+        join(many, `${name}.safetensors`),
+      );
+    const found = await new LoraFolder(many).find(['epochs', 'EPOCHS-000001', 'twice']);
+    expect(found.map((entry) => ('file' in entry ? entry.file : entry.code))).toEqual([
+      'epochs.safetensors',
+      'epochs-000001.safetensors',
+      'ADAPTER_NOT_FOUND',
+    ]);
+    expect((found[2] as Error).message).toContain('2 files were trained under that name');
   });
 
   it('with an unknown name is an error that suggests a similar one, or a warning on request', async () => {

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readGguf } from '../../lib/checkpoint/formats/gguf.js';
+import { readSafetensors } from '../../lib/checkpoint/formats/safetensors.js';
 import { starterModel } from '../../lib/checkpoint/open.js';
+import { readValues } from '../../lib/checkpoint/weights/read-tensor.js';
 import { checkpoint, reference } from '../support/checkpoint/reference-names.js';
 import { writeSparse } from '../support/checkpoint/sparse-files.js';
 import { run, start, workFolder } from '../support/cli.js';
@@ -19,6 +21,16 @@ describe('safelight convert', () => {
       expect(stdout).toMatch(new RegExp(`^${type} +\\d+ +`, 'm'));
     expect(stderr).toMatch(/^Converting \d+%/);
     expect(readdirSync(folder.path)).toEqual(['out.gguf']);
+  });
+
+  it('converts f16 rows of any length exactly', async () => {
+    // In a new process, where nothing else has prepared ggml.
+    expect((await run(['convert', starterModel, out, '-q'])).code).toBe(0);
+    const written = (await readGguf(out)).tensors.get('first_stage_model.decoder.conv_out.bias')!;
+    const values = await readValues(written, 3);
+    const source = await readSafetensors(`${starterModel}/vae/diffusion_pytorch_model.safetensors`);
+    expect(values).toEqual(await readValues(source.tensors.get('decoder.conv_out.bias')!, 3));
+    expect(values.some((value) => value !== 0)).toBe(true);
   });
 
   it('prints only JSON with --json, and inspect and generate read the file', async () => {

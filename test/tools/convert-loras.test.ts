@@ -138,6 +138,22 @@ describe('convertModel with loras', () => {
     expect(readFileSync(zero).equals(readFileSync(plain))).toBe(true);
   });
 
+  it('rejects a LoRA with NaN and writes no file', async () => {
+    const target = 'lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q';
+    const path = writeLora('sd1', 'attention', 'kohya', {
+      extra: {
+        [`${target}.lora_down.weight`]: tensorOf(new Float32Array(2 * 64).fill(Number.NaN), [2, 64], 'F32'),
+        [`${target}.lora_up.weight`]: tensorOf(new Float32Array(2 * 64).fill(1), [64, 2], 'F32'),
+      },
+    });
+    const out = join(temporaryFolder(), 'out.gguf');
+    await expect(convertModel(folders.sd1, out, { loras: [{ path }] })).rejects.toMatchObject({
+      code: 'NOT_FINITE',
+      message: expect.stringContaining('attn1.to_q'),
+    });
+    expect(existsSync(out)).toBe(false);
+  });
+
   it('warns about tensors that match nothing', async () => {
     const extra = { 'lora_unet_nowhere.lora_up.weight': tensorOf(new Float32Array(4), [2, 2], 'F32') };
     const path = writeLora('sd1', 'attention', 'kohya', { extra });

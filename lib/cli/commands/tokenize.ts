@@ -27,12 +27,13 @@ async function tokenize(text: string, { model, raw, json }: Flags): Promise<void
   const { openModel } = await import('../../families/registry.js');
   const { loadTokenizer } = await import('../../tokenizers/load-tokenizer.js');
   const { chunkPrompt } = await import('../../conditioning/chunks.js');
+  const { withoutComments } = await import('../../conditioning/comments.js');
   const { parsePrompt } = await import('../../conditioning/prompt.js');
   const [source] = (await openModel(model ?? starterModel)).textEncoders;
   if (!source) throw invalidOption('--model', 'a model with a text encoder', model);
   const window = source.config.max_position_embeddings;
   const tokenizer = await loadTokenizer(source.tokenizer, { window, padId: source.padId });
-  const parts = raw ? [{ kind: 'text' as const, text, weight: 1 }] : parsePrompt(text);
+  const parts = raw ? [{ kind: 'text' as const, text, weight: 1 }] : parsePrompt(withoutComments(text));
   const chunks = chunkPrompt(tokenizer, parts).map(({ ids, tokens, weights }) => ({ ids, tokens, weights }));
   if (json) return printJson({ chunks });
   for (const [i, { ids, tokens, weights }] of chunks.entries()) {

@@ -1,6 +1,7 @@
 /** Describes models and counts prompt tokens from headers and configs, without loading weights. */
 
 import { latentDownsampleFactor } from '../../checkpoint/latent-source.js';
+import { withoutComments } from '../../conditioning/comments.js';
 import { extractTags } from '../../conditioning/network-tags.js';
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
 import { promptTexts } from '../../conditioning/prompt-schedule.js';
@@ -70,13 +71,15 @@ export class Descriptions {
     const tokenizer = await (await this.get(path)).tokenizer?.();
     if (!tokenizer) throw invalidOption('model', 'a model with a text encoder', name);
     // A prompt with several texts (editing, alternation, AND) counts as its longest one.
-    const counts = promptTexts(extractTags(prompt).text, { steps: COUNTED_STEPS }).map((text) => {
-      const chunks = chunksOf(tokenizer, text, 'original');
-      return {
-        tokens: chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0),
-        windows: chunks.length,
-      };
-    });
+    const counts = promptTexts(extractTags(withoutComments(prompt)).text, { steps: COUNTED_STEPS }).map(
+      (text) => {
+        const chunks = chunksOf(tokenizer, text, 'original');
+        return {
+          tokens: chunks.reduce((sum, { eosIndex }) => sum + eosIndex - 1, 0),
+          windows: chunks.length,
+        };
+      },
+    );
     const longest = counts.reduce((most, count) => (count.tokens > most.tokens ? count : most));
     return { ...longest, window: tokenizer.window - 2 };
   }

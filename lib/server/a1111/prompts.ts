@@ -1,12 +1,6 @@
-/** Prepares prompts as A1111 does before it parses them. */
+/** LoRAs that A1111's options add to prompts. */
 import { extractTags } from '../../conditioning/network-tags.js';
 import type { Settings } from './settings.js';
-
-/** Removes comments, from `#` to the end of a line. */
-export function withoutComments(prompt: string): string {
-  const text = prompt.replace(/(^|\n)#[^\n]*(\n|$)/g, '\n').replace(/#[^\n]*(\n|$)/g, '\n');
-  return text === prompt ? prompt : text.trim();
-}
 
 /** Adds the LoRA of the option `sd_lora` to a prompt, unless the prompt names it. */
 export function withDefaultLora(

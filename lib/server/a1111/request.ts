@@ -3,6 +3,7 @@
  * over A1111's defaults.
  */
 import { randomInt } from 'node:crypto';
+import { withoutComments } from '../../conditioning/comments.js';
 import { resizeModes } from '../../image/resize-mode.js';
 import type { Json } from '../../jobs/json.js';
 import type { JobRequest } from '../../jobs/types.js';
@@ -16,7 +17,7 @@ import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notSupported } from './failures.js';
 import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
 import { base64Of, isBlank } from './images.js';
-import { withDefaultLora, withoutComments } from './prompts.js';
+import { withDefaultLora } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
 import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';
 import { applyChanges, type FindModel, type Settings } from './settings.js';
@@ -188,7 +189,9 @@ function samplingOf(body: GenerationBody, restored: Options, settings: Settings)
   const { sampler, schedule: suffix } = samplerNamed('sampler_name', name);
   const requested = body.scheduler || suffix || (restored.schedule as string | undefined) || 'Automatic';
   // A schedule in the sampler's name ("DPM++ 2M Karras") takes precedence over the field.
-  const schedule = scheduleNamed('scheduler', suffix ?? requested, sampler);
+  // The schedule of an infotext was used, whatever A1111 does.
+  const ignores = !body.scheduler && !suffix ? false : undefined;
+  const schedule = scheduleNamed('scheduler', suffix ?? requested, sampler, ignores);
   // Sigmas of the infotext replace steps and schedule, unless the request sets one of these.
   const keepsSigmas =
     restored.sigmas !== undefined && !body.steps && !body.scheduler && !suffix && !sampler.ownsSchedule;

@@ -1,5 +1,8 @@
 #include "runtime/patches/entry_changes.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "runtime/device/device.h"
 #include "runtime/patches/apply_patch.h"
 
@@ -40,7 +43,8 @@ bool entry_changes::contain(const weight_entry & entry) const {
     return patches_.count(entry.name) > 0;
 }
 
-void entry_changes::apply(const weight_entry & entry, std::vector<float> & values) const {
+void entry_changes::apply(const weight_entry & entry, const row_range & /*rows*/,
+                          std::vector<float> & values) const {
     shape dims = entry.dims;
     bool turns = transposed_.count(entry.name) > 0 && dims.size() == 2;
     if (turns) {
@@ -50,6 +54,11 @@ void entry_changes::apply(const weight_entry & entry, std::vector<float> & value
     for (const weight_patch * patch : patches_.at(entry.name)) {
         cancel_.throw_if_cancelled();
         apply_patch(patch_factors(*patch, *factors_, factor_entries_), values, dims);
+    }
+    if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
+        throw error("NOT_FINITE", "The patched parameter " + entry.name +
+                                      " contains NaN or infinite values: an adapter is damaged, or its weight is "
+                                      "too large");
     }
     if (turns) values = turned(values, dims[0], dims[1]);
 }

@@ -20,7 +20,8 @@ class entry_changes : public value_changes {
                   int threads, const cancel_token & cancel);
 
     bool contain(const weight_entry & entry) const override;
-    void apply(const weight_entry & entry, std::vector<float> & values) const override;
+    void apply(const weight_entry & entry, const row_range & rows,
+               std::vector<float> & values) const override;
 
   private:
     std::set<std::string> transposed_;

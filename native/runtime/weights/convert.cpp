@@ -111,6 +111,16 @@ std::vector<float> gathered(const weight_entry & entry, const std::byte * from, 
     return out;
 }
 
+// ggml's vectorized conversion of f16 converts the rest of a row by a table that ggml_cpu_init fills.
+void f16_to_f32(const ggml_fp16_t * from, float * to, int64_t count) {
+    static const bool filled = [] {
+        ggml_cpu_init();
+        return true;
+    }();
+    (void)filled;
+    ggml_cpu_fp16_to_fp32(from, to, count);
+}
+
 }  // namespace
 
 void decode(source_type type, const std::byte * from, float * to, int64_t count) {
@@ -126,7 +136,7 @@ void decode(source_type type, const std::byte * from, float * to, int64_t count)
             std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
             break;
         case source_type::f16:
-            convert_unaligned<ggml_fp16_t>(from, to, count, ggml_cpu_fp16_to_fp32);
+            convert_unaligned<ggml_fp16_t>(from, to, count, f16_to_f32);
             break;
         case source_type::bf16:
             convert_unaligned<ggml_bf16_t>(from, to, count, ggml_bf16_to_fp32_row);

@@ -50,9 +50,18 @@ export function embeddingFamily(widths: readonly number[]): string | null {
   return BY_ENCODER_WIDTH.get(widths[0] ?? 0) ?? null;
 }
 
+/** Returns what a file was trained for, for messages; null if it is not known. */
+export function trainedFor(file: LoraFile): string | null {
+  return loraFamily(file) ?? (isOtherNetwork(file) ? 'a diffusion transformer' : null);
+}
+
+function isOtherNetwork({ parts, others }: LoraFile): boolean {
+  return [...parts.map(({ layer }) => layer), ...others].some((name) => OTHER_NETWORKS.test(name));
+}
+
 function byTensors(file: LoraFile): string | null {
   const layers = file.parts.map(({ layer }) => layer);
-  if (layers.some((layer) => OTHER_NETWORKS.test(layer))) return null;
+  if (isOtherNetwork(file)) return null;
   const cross = widths(file, CROSS_ATTENTION).flatMap((width) => BY_TEXT_WIDTH.get(width) ?? []);
   if (cross[0] !== undefined) return cross[0];
   if (layers.some((layer) => LARGE.test(layer))) return 'sdxl';

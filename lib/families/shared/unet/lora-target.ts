@@ -5,6 +5,7 @@ import { requirements } from '../../../binding/module.js';
 import type { ModelSource } from '../../../checkpoint/model-descriptor.js';
 import type { LoadedEncoder } from '../../../conditioning/prompt-encoder.js';
 import type { UNet } from '../../../modules/unet.js';
+import { trainedFor } from './lora-family.js';
 
 /** The loaded modules of a model. */
 export interface LoraModules {
@@ -20,6 +21,7 @@ export function loraTarget(model: ModelSource, name: string, modules: LoraModule
     name,
     family: model.family,
     textWidth: model.unet.config.cross_attention_dim,
+    familyOf: trainedFor,
     modules: () => adaptedModules(model),
     load: async (component, signal) => {
       if (component === 'unet') return modules.unet(signal);

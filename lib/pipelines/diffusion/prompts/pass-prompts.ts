@@ -1,8 +1,8 @@
 /** Prompts of a sampling pass, separated from the tags of the LoRAs that they name. */
 import { basename, extname } from 'node:path';
-import type { LoraFolder } from '../../../adapters/lora-folder.js';
+import type { LoraEntry, LoraFolder } from '../../../adapters/lora-folder.js';
 import { type LoraSettings, MAX_LORAS } from '../../../adapters/lora-options.js';
-import { readLoraTag } from '../../../adapters/lora-tag.js';
+import { type NamedLora, readLoraTag } from '../../../adapters/lora-tag.js';
 import { extractTags, type NetworkTag } from '../../../conditioning/network-tags.js';
 import { invalidOption, SafelightError } from '../../../errors.js';
 import type { Region } from '../../../options/declarations/prompt.js';
@@ -43,6 +43,8 @@ export async function readPassPrompts(
   const main = extractTags(texts.prompt);
   const regions = settings.regions.map(({ mask, prompt }) => ({ mask, ...extractTags(prompt) }));
   const tags = [main, ...regions].flatMap((each) => each.tags);
+  if (tags.filter(isLora).length > MAX_TAGS)
+    throw invalidOption('prompt', `at most ${MAX_LORAS} LoRAs`, tags.filter(isLora).length);
   const tagged = await lorasOf(tags, settings);
   const given = settings.loras.map((lora): ActiveLora => ({ name: loraName(lora.path), settings: lora }));
   if (given.length + tagged.length > MAX_LORAS)
@@ -60,6 +62,8 @@ export async function readPassPrompts(
 const NETWORKS: ReadonlySet<string> = new Set(['lora', 'lyco', 'hypernet']);
 /** Codes of errors in tags that `missingAdapters: 'warn'` turns into warnings. */
 const IGNORED: ReadonlySet<string> = new Set(['ADAPTER_NOT_FOUND', 'INVALID_OPTION']);
+/** Tags of LoRAs that are looked up, of which some may be unknown and ignored. */
+const MAX_TAGS = 200;
 /** Tags with a warning each; one further warning counts the rest. */
 const MAX_LISTED = 16;
 
@@ -79,28 +83,45 @@ async function lorasOf(tags: readonly NetworkTag[], settings: PromptSettings): P
       'PROMPT_SYNTAX',
       `${others.length - MAX_LISTED} more tags are not supported and are ignored`,
     );
+  const named = tags.filter(isLora).map((tag) => ({ tag, lora: attempt(() => readLoraTag(tag.parts)) }));
+  const names = named.map(({ tag }) => tag.parts[0]?.trim() ?? '');
+  const found = await find(files.loras, names);
   const loras: ActiveLora[] = [];
-  for (const tag of tags.filter(isLora)) {
-    try {
-      const { name, ...lora } = readLoraTag(tag.parts);
-      const { path } = await find(files.loras, name);
-      loras.push({ name, settings: { ...lora, path } });
-    } catch (error) {
-      if (missingAdapters !== 'warn' || !(error instanceof SafelightError) || !IGNORED.has(error.code))
-        throw error;
+  for (const [i, { tag, lora }] of named.entries()) {
+    const error = [lora, found[i]].find((each) => each instanceof SafelightError);
+    if (error) {
+      if (missingAdapters !== 'warn' || !IGNORED.has(error.code)) throw error;
       const code = error.code === 'ADAPTER_NOT_FOUND' ? error.code : 'PROMPT_SYNTAX';
       warnings.add(code, `${tag.text} is ignored: ${error.message}`);
+      continue;
     }
-    if (loras.length > MAX_LORAS) break;
+    const { name, ...weights } = lora as NamedLora;
+    loras.push({ name, settings: { ...weights, path: (found[i] as LoraEntry).path } });
   }
   return loras;
 }
 
-function find(folder: LoraFolder | undefined, name: string) {
-  if (folder) return folder.find(name);
-  throw new SafelightError(
-    'ADAPTER_NOT_FOUND',
-    `The prompt names the LoRA ${JSON.stringify(name)}, but no folder of LoRAs is set; set loraFolder (--loras FOLDER), or use the option loras (--lora FILE)`,
+function attempt<T>(read: () => T): T | SafelightError {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SafelightError) return error;
+    throw error;
+  }
+}
+
+async function find(
+  folder: LoraFolder | undefined,
+  names: readonly string[],
+): Promise<(LoraEntry | SafelightError)[]> {
+  if (names.length === 0) return [];
+  if (folder) return folder.find(names);
+  return names.map(
+    (name) =>
+      new SafelightError(
+        'ADAPTER_NOT_FOUND',
+        `The prompt names the LoRA ${JSON.stringify(name.slice(0, 100))}, but no folder of LoRAs is set; set loraFolder (--loras FOLDER), or use the option loras (--lora FILE)`,
+      ),
   );
 }
 

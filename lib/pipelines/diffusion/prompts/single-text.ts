@@ -1,5 +1,6 @@
 /** Prompts where a single text is needed: tokenization, `encodeText`, attention maps. */
 import { modelEmbedding } from '../../../adapters/embeddings/model-embedding.js';
+import { withoutComments } from '../../../conditioning/comments.js';
 import type { Emphasis } from '../../../conditioning/emphasis.js';
 import { extractTags } from '../../../conditioning/network-tags.js';
 import { promptTexts, schedulePrompt, splitAtAnd } from '../../../conditioning/prompt-schedule.js';
@@ -17,11 +18,9 @@ export interface SingleText {
 /** Steps of a schedule whose first text is needed only; every fraction above 0 begins later. */
 const STEPS = { steps: 1000 };
 
-/** Returns the text of a prompt at the first evaluation: without tags, and up to the first AND. */
-export function firstText(
-  prompt: string,
-  { negative = false }: { readonly negative?: boolean } = {},
-): string {
+/** Returns the text of a prompt at the first evaluation: without comments and tags, and up to the first AND. */
+export function firstText(full: string, { negative = false }: { readonly negative?: boolean } = {}): string {
+  const prompt = withoutComments(full);
   const text = negative ? prompt : splitAtAnd(extractTags(prompt).text)[0]!.text;
   return schedulePrompt(text, STEPS)[0]!.text;
 }
@@ -44,8 +43,10 @@ export async function singleText(
 ): Promise<SingleText> {
   const { emphasis, files, negative = false, signal, warnings } = options;
   const text = firstText(prompt, { negative });
-  const texts = promptTexts(negative ? prompt : extractTags(prompt).text, STEPS, { negative });
-  if (texts.length > 1 || (!negative && extractTags(prompt).tags.length > 0))
+  const uncommented = withoutComments(prompt);
+  const { text: untagged, tags } = extractTags(uncommented);
+  const texts = promptTexts(negative ? uncommented : untagged, STEPS, { negative });
+  if (texts.length > 1 || (!negative && tags.length > 0))
     warnings?.add(
       'PROMPT_SYNTAX',
       'Only the first text of the prompt is encoded, without tags of LoRAs; generate uses all of it',
