@@ -23,6 +23,10 @@ export type WarningCode =
   | 'ADAPTER_MISMATCH'
   /** LoRAs in memory mode `lean`: the private memory that they take. */
   | 'ADAPTER_MEMORY'
+  /** Default options that were used because the model or a LoRA is distilled for few steps. */
+  | 'FEW_STEP_DEFAULTS'
+  /** The negative prompt has no effect on a model that embeds the guidance scale. */
+  | 'NEGATIVE_UNUSED'
   /** Some settings of an infotext could not be restored. */
   | 'NOT_RESTORED';
 

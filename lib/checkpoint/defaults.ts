@@ -9,6 +9,7 @@ export const defaultsSchema = z
     cfg: z.number().min(-1000).max(1000).optional(),
     sampler: z.string().max(100).optional(),
     schedule: z.string().max(100).optional(),
+    eta: z.number().min(0).max(10).optional(),
     width: z.int().min(1).max(65536).optional(),
     height: z.int().min(1).max(65536).optional(),
   })

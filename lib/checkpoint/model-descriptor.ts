@@ -4,10 +4,12 @@ import type { ModuleKind } from '../binding/types.js';
 import type { TokenizerSource } from '../tokenizers/reading/tokenizer-files.js';
 import type {
   AutoencoderConfig,
+  FewStep,
   GenerationDefaults,
   ModuleConfig,
   SchedulerConfig,
   TextEncoderConfig,
+  TinyAutoencoderConfig,
   UNetConfig,
   UnknownIndex,
   VQModelConfig,
@@ -40,6 +42,8 @@ export interface ModelDescriptor {
   /** The model's conditioning: text, a class or none. */
   readonly condition: ConditionSource;
   readonly defaults: GenerationDefaults;
+  /** Defined for a model distilled for few steps; `defaults` contains its defaults. */
+  readonly fewStep?: FewStep | undefined;
   /** Tensors of the files that no module uses. */
   readonly ignored: readonly IgnoredTensor[];
 }
@@ -52,6 +56,8 @@ export interface ModelSource extends ModelDescriptor {
   readonly textEncoders: readonly TextEncoderSource[];
   readonly unet: UNetSource;
   readonly autoencoder: LatentSource;
+  /** Tiny autoencoder that decodes previews; null for approximate previews. */
+  readonly previewDecoder: TinyAutoencoderSource | null;
   readonly scheduler: SchedulerConfig;
   /** True if the context and pooled embedding of an empty negative prompt are zeros (SDXL). */
   readonly forceZerosForEmptyPrompt: boolean;
@@ -65,11 +71,11 @@ export interface ModelSource extends ModelDescriptor {
 }
 
 /**
- * The source of a prediction type: the option, a named YAML, a marker tensor or metadata key `name`, the family, or a
- * probe of the U-Net.
+ * The source of a prediction type: the option, a named YAML, a marker tensor or metadata key `name`, the distillation for
+ * few steps, the family, or a probe of the U-Net.
  */
 export interface PredictionFrom {
-  readonly kind: 'option' | 'config' | 'tensor' | 'metadata' | 'family';
+  readonly kind: 'option' | 'config' | 'tensor' | 'metadata' | 'few-step' | 'family';
   readonly name?: string;
 }
 
@@ -98,6 +104,12 @@ export interface AutoencoderSource {
   readonly weights: ComponentWeights;
 }
 
+/** A tiny autoencoder (TAESD), of which one half may be absent. */
+export interface TinyAutoencoderSource {
+  readonly config: TinyAutoencoderConfig;
+  readonly weights: ComponentWeights;
+}
+
 /** An autoencoder with a codebook (VQGAN). */
 export interface VQModelSource {
   readonly config: VQModelConfig;
@@ -113,8 +125,13 @@ export type FirstStageSource =
   | ({ readonly kind: 'vq_model' } & VQModelSource)
   | ({ readonly kind: 'autoencoder_kl' } & AutoencoderSource);
 
+/** An autoencoder that can replace that of a model. */
+export type ReplacementSource =
+  | ({ readonly kind: 'autoencoder_kl' } & AutoencoderSource)
+  | ({ readonly kind: 'tiny_autoencoder' } & TinyAutoencoderSource);
+
 /** The source of latents: an autoencoder, or the pixels of an image. */
-export type LatentSource = FirstStageSource | PixelSource;
+export type LatentSource = FirstStageSource | ReplacementSource | PixelSource;
 
 /** The source of a model without autoencoder, which samples pixels (DDPM). */
 export interface PixelSource {
@@ -154,8 +171,14 @@ export interface IgnoredTensor {
 export interface OpenModelOptions {
   /** Selects `NAME.VARIANT.safetensors` in folders that contain such files, for example `fp16`. */
   readonly variant?: string;
-  /** An autoencoder that replaces the model's: a weights file (CompVis or diffusers names) or a diffusers folder. */
+  /**
+   * An autoencoder that replaces the model's: a weights file (CompVis or diffusers names) or a diffusers folder. A tiny
+   * autoencoder (TAESD) is also accepted, as a folder, one file, or its file of the decoder with that of the encoder
+   * beside it.
+   */
   readonly vae?: string;
+  /** A tiny autoencoder (TAESD) that decodes previews; by default previews are approximations. */
+  readonly previewVae?: string;
   /** Overrides the prediction type that the model states or that is detected. */
   readonly prediction?: SchedulerConfig['prediction'];
   /**

@@ -49,10 +49,12 @@ export function logLine(message: string, about: Readonly<Record<string, unknown>
  * @param clear removes a progress bar that may be on the line
  */
 export function collectWarnings(json: boolean | undefined, clear: () => void): Warnings {
-  return new Warnings(({ message }) => {
+  return new Warnings(({ code, message }) => {
     if (json) return;
     clear();
-    process.stderr.write(`safelight: warning: ${message.replaceAll('\n', ' ')}\n`);
+    // Suitable defaults are no reason for concern.
+    const label = code === 'FEW_STEP_DEFAULTS' ? '' : 'warning: ';
+    process.stderr.write(`safelight: ${label}${message.replaceAll('\n', ' ')}\n`);
   });
 }
 

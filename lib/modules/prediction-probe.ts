@@ -6,7 +6,7 @@ import type { UNet } from './unet.js';
  * mean of its output is more than 1 below the latent, it predicts v, otherwise noise (the test of A1111).
  */
 export async function probePrediction(unet: UNet, signal?: AbortSignal): Promise<'eps' | 'v'> {
-  const { in_channels, cross_attention_dim } = unet.config;
+  const { in_channels, cross_attention_dim, time_cond_proj_dim } = unet.config;
   const constant = (shape: number[]): Tensor => {
     const tensor = Tensor.zeros(shape);
     tensor.data.fill(0.5);
@@ -17,6 +17,7 @@ export async function probePrediction(unet: UNet, signal?: AbortSignal): Promise
       sample: constant([1, in_channels, 8, 8]),
       timestep: Tensor.from(Float32Array.of(999), [1]),
       context: constant([1, 2, cross_attention_dim]),
+      ...(time_cond_proj_dim ? { guidance: Tensor.from(Float32Array.of(1), [1]) } : {}),
     },
     { signal },
   );

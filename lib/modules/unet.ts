@@ -36,6 +36,8 @@ export interface UNetInputs {
   readonly textEmbeds?: Tensor | undefined;
   /** `[B, 6]` (5 for the refiner), for SDXL: original size, crop offset and target size, each as height, width. */
   readonly timeIds?: Tensor | undefined;
+  /** `[B]` guidance scales, for U-Nets that embed them (`time_cond_proj_dim`). */
+  readonly guidance?: Tensor | undefined;
   /**
    * For U-Nets with a class embedding (see `ClassEmbeddingConfig`): `[B]` i32 class indices, `[B]` f32 or `[B, P]`
    * f32.
@@ -235,6 +237,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     return {
       sample: [batch, in_channels, height, width],
       timestep: [batch],
+      ...(this.config.time_cond_proj_dim && { guidance: [batch] }),
       ...(!attention_blocks && { context: [batch, length, cross_attention_dim] }),
       ...(class_embedding && { class_labels: [batch, ...this.labelShape(class_embedding)] }),
       ...(addition && {
@@ -253,8 +256,12 @@ export class UNet extends LoadedModule<UNetConfig> {
 
 /** Checks inputs and maps them to the names of the native graph. */
 function graphInputs(inputs: UNetInputs) {
-  const keys = ['sample', 'timestep', 'context', 'text', 'textEmbeds', 'timeIds', 'classLabels'] as const;
-  const { sample, timestep, context, text, textEmbeds, timeIds, classLabels } = checkInputs(inputs, ...keys);
+  const keys = [
+    ...(['sample', 'timestep', 'context', 'text'] as const),
+    ...(['textEmbeds', 'timeIds', 'guidance', 'classLabels'] as const),
+  ] as const;
+  const checked = checkInputs(inputs, ...keys);
+  const { sample, timestep, context, text, textEmbeds, timeIds, guidance, classLabels } = checked;
   if (text !== undefined) checkText(text);
   return defined({
     sample,
@@ -263,8 +270,18 @@ function graphInputs(inputs: UNetInputs) {
     text: text && new Tensor(Int32Array.from(text.rows), [text.rows.length]),
     text_embeds: textEmbeds,
     time_ids: timeIds,
+    guidance: guidance && embeddedGuidance(guidance),
     class_labels: classLabels,
   });
+}
+
+/** Returns (scale - 1) * 1000, whose sinusoid the U-Net adds to that of the timestep (diffusers' `timestep_cond`). */
+function embeddedGuidance(scales: Tensor): Tensor {
+  checkTensor('guidance', scales, ['B']);
+  return Tensor.from(
+    scales.data.map((scale) => Math.fround(scale - 1) * 1000),
+    scales.shape,
+  );
 }
 
 function checkText(text: NonNullable<UNetInputs['text']>): void {

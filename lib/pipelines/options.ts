@@ -46,7 +46,10 @@ export interface CallOptions {
   readonly edit?: Edits;
   /** Adds the network's predictions to each step (`step.predictions`, `step.guided`). Default false. */
   readonly predictions?: boolean;
-  /** Aborts the call, which rejects with ABORTED. */
+  /**
+   * Aborts the call, which rejects with ABORTED. Aborted with the reason `'finish'` (`controller.abort('finish')`), it
+   * has the effect of `finish` in `generate` and `stream`.
+   */
   readonly signal?: AbortSignal;
   /**
    * Stops sampling at once and decodes the prediction of x0 of the last evaluation; further batches are skipped. If
@@ -107,6 +110,8 @@ export interface Settings extends ConditionSettings {
   readonly files: PromptFiles;
   /** Options that determine the images, as stored in image files. */
   readonly options: GenerationOptions;
+  /** Defaults of a few-step model or LoRA that determined options which the caller did not give. */
+  readonly fewStepDefaults?: GenerationDefaults | undefined;
   /** Names of options that determine the images but cannot be stored in image files. */
   readonly unwritten: readonly string[];
   readonly predictions: boolean;

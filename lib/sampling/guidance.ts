@@ -24,6 +24,11 @@ export interface Guidance {
    * branch (arXiv:2305.08891, section 3.4).
    */
   readonly rescale?: number | undefined;
+  /**
+   * True if the network receives the scale as the input `guidance` (latent consistency models): only the positive
+   * branches run, and `interval` and `rescale` have no effect. Default false.
+   */
+  readonly embedded?: boolean | undefined;
 }
 
 /** A positive prompt: the only one, or one of several that are joined by AND or limited to regions. */
@@ -49,16 +54,6 @@ export interface GuidancePhase extends GuidanceConditioning {
 /** Conditioning of a pass, which prompt editing and alternation change between evaluations. */
 export type GuidanceSchedule = readonly [GuidancePhase, ...GuidancePhase[]];
 
-/** Branches of a pass with the selection that applies at each evaluation. */
-export interface BranchPlan {
-  /** Branches of all phases; equal ones are listed once. */
-  readonly branches: readonly BranchSpec[];
-  /** Indices of the branches of each phase. */
-  readonly phases: readonly (readonly number[])[];
-  /** Returns the indices of the branches at an evaluation, counted from 0. */
-  at(evaluation: number): readonly number[];
-}
-
 /** Returns the schedule of conditioning that is the same at every evaluation. */
 export function constantSchedule(positive: Conditioning, negative: Conditioning): GuidanceSchedule {
   return [{ until: 0, positives: [{ conditioning: positive, weight: 1 }], negative }];
@@ -72,59 +67,6 @@ export function checkGuidance({ scale, interval, rescale = 0 }: Guidance): void 
   }
   if (!(rescale >= 0 && rescale <= 1))
     throw invalidOption('guidance rescale', 'a number between 0 and 1', rescale);
-}
-
-/**
- * Plans the branches of a pass. Omits those without influence at any sigma: the base (negative) if the weights of the
- * positive branches sum to 1, the positive branches if the scale is 0.
- */
-export function planBranches(schedule: GuidanceSchedule, guidance: Guidance): BranchPlan {
-  const branches: BranchSpec[] = [];
-  const indexOf = (branch: BranchSpec): number => {
-    const known = branches.findIndex((other) => isSame(other, branch));
-    return known < 0 ? branches.push(branch) - 1 : known;
-  };
-  const phases = schedule.map((phase) => phaseBranches(phase, guidance).map(indexOf));
-  return {
-    branches,
-    phases,
-    at: (evaluation) => {
-      const phase = schedule.findIndex(({ until }) => evaluation <= until);
-      return phases.at(phase)!;
-    },
-  };
-}
-
-function phaseBranches({ positives, negative }: GuidancePhase, { scale, interval }: Guidance): BranchSpec[] {
-  const base: BranchSpec = { name: 'negative', conditioning: negative, weight: 1, base: true };
-  if (scale === 0 && interval === undefined) return [base];
-  const guided = positives.map(
-    ({ conditioning, weight }, i): BranchSpec => ({
-      name: i === 0 ? 'positive' : `positive ${i + 1}`,
-      conditioning,
-      weight: scaledBy(weight, scale),
-    }),
-  );
-  return sumOfWeights(guided) === 1 ? guided : [base, ...guided];
-}
-
-function scaledBy(weight: number | Tensor, scale: number): number | Tensor {
-  return weight instanceof Tensor
-    ? Tensor.from(
-        weight.data.map((value) => value * scale),
-        weight.shape,
-      )
-    : weight * scale;
-}
-
-function isSame(a: BranchSpec, b: BranchSpec): boolean {
-  const { conditioning, weight, name } = a;
-  return conditioning === b.conditioning && name === b.name && equalWeights(weight, b.weight);
-}
-
-function equalWeights(a: number | Tensor, b: number | Tensor): boolean {
-  if (!(a instanceof Tensor && b instanceof Tensor)) return a === b;
-  return a.size === b.size && a.data.every((value, i) => value === b.data[i]);
 }
 
 /**
@@ -148,7 +90,7 @@ export function activeBranches(
 }
 
 /** Returns the sum of the weights; NaN if one is a mask, so that comparisons with it are false. */
-function sumOfWeights(branches: readonly BranchSpec[]): number {
+export function sumOfWeights(branches: readonly BranchSpec[]): number {
   return branches.reduce((total, { weight }) => total + (weight instanceof Tensor ? Number.NaN : weight), 0);
 }
 

@@ -93,8 +93,8 @@ describe('parameters written by Safelight', () => {
     expect(restored).toMatchObject({ model: 'model', unrestored: [], warnings: [] });
     const again = resolve({ ...restored.options, ...(given.init ? { init: image, mask: image } : {}) });
     const subseed = given.subseed ?? again.variation.subseed;
-    // A sampler with its own noise levels ignores the schedule, which its text omits.
-    const owns = settings.sampling.sampler.ownsSchedule ? { schedule: settings.sampling.schedule } : {};
+    // A sampler on its own timesteps has no schedule, which its text omits.
+    const owns = settings.sampling.ownTimesteps ? { schedule: settings.sampling.schedule } : {};
     expect({ ...again, sampling: { ...again.sampling, ...owns } }).toEqual({
       ...settings,
       variation: { ...settings.variation, subseed },
@@ -178,14 +178,19 @@ describe('parameters written by A1111', () => {
   it('list by name what cannot be restored', () => {
     const text =
       'a cat <lora:detail:0.8> <lyco:b:1> <hypernet:bad:1>, [red:blue:0.5]\nNegative prompt: dogs AND cats\n' +
-      'Steps: 20, Sampler: DPM++ 2M CFG++, Schedule type: Turbo, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: v1-5, ' +
+      'Steps: 20, Sampler: DPM++ 2M CFG++, Schedule type: Bong Tangent, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 6ce0161689, Model: v1-5, ' +
       'VAE hash: 735e4c3a44, VAE: mse.safetensors, Clip skip: 2, Face restoration: CodeFormer, Tiling: True, Refiner: xl [1], ' +
       'Refiner switch at: 0.8, Token merging ratio: 0.5, NGMS: 0.5, Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, ' +
       'Lora hashes: "detail: aaa, hidden: bbb", TI hashes: "easy: ccc", ControlNet 0: "Module: canny, Weight: 1", ' +
       'ADetailer model: face.pt, Style Selector Enabled: False, Pad conds: True, User: me, Version: v1.10.1';
     const restored = restoreOptions(text);
     expect(lost(restored)).toEqual([
-      ...['Hypernetwork <hypernet:bad:1>', 'LoRA hidden', 'Sampler DPM++ 2M CFG++', 'Schedule type Turbo'],
+      ...[
+        'Hypernetwork <hypernet:bad:1>',
+        'LoRA hidden',
+        'Sampler DPM++ 2M CFG++',
+        'Schedule type Bong Tangent',
+      ],
       ...[
         'Model v1-5',
         'VAE mse.safetensors',

@@ -250,6 +250,29 @@ def diffusers(name, n, prediction="eps", options=None, start=0, zero_snr=False, 
     add(name, sigmas, options, steps if all_steps else None, x, noise, n=n, **more)
 
 
+def trailing(name, n, options=None, all_steps=False):
+    """The trailing timesteps instead of the scheduler's own. DDIM ends at alpha 1, as the schedule's last sigma is 0."""
+    options = options or {}
+    alphas = alphas_cumprod().double()
+    if name == "ddim":
+        scheduler = DDIMScheduler(**BETAS, timestep_spacing="trailing", clip_sample=False)
+        scheduler.set_timesteps(n)
+    else:
+        scheduler = D_SCHEDULERS[name]()
+        scheduler.set_timesteps(timesteps=[1000 - 1000 * i // n - 1 for i in range(n)])
+    scheduler.alphas_cumprod = alphas
+    noise = Noise(torch.float64)
+    for module in (scheduling_ddim, scheduling_lcm, scheduling_tcd):
+        module.randn_tensor = noise.next
+    sigmas = torch.cat([SIGMAS[scheduler.timesteps], torch.zeros(1)])
+    x, steps = torch.from_numpy(LATENT).double(), []
+    for i, t in enumerate(scheduler.timesteps):
+        x = scheduler.step(network("eps", x, alphas[t]), t, x, **options).prev_sample
+        if i < n - 1:
+            steps.append(x * (1 + sigmas[i + 1].double() ** 2) ** 0.5)
+    add(name, sigmas, options, steps if all_steps else None, x, noise, schedule="trailing")
+
+
 def unipc(scheduler_name, n, start=0, all_steps=False):
     scheduler = UniPCMultistepScheduler(**BETAS, prediction_type="sample", solver_order=2, solver_type="bh2")
     scheduler.set_timesteps(n)
@@ -313,6 +336,13 @@ def main():
         for n in (1, 2, 3, 5, 10, 20):
             unipc(scheduler, n, all_steps=n == 10)
     unipc("karras", 10, start=4)
+    for n in (1, 2, 4, 8):
+        trailing("ddim", n, all_steps=n == 4)
+        trailing("lcm", n, all_steps=n == 4)
+        trailing("tcd", n, {"eta": 0.3}, all_steps=n == 4)
+    trailing("ddim", 4, {"eta": 1.0})
+    trailing("tcd", 1, {"eta": 1.0})
+    trailing("tcd", 5, {"eta": 0.0})
 
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "cases.json").write_text("[\n" + ",\n".join(json.dumps(case) for case in CASES) + "\n]\n")

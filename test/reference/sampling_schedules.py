@@ -1,7 +1,8 @@
 """Writes test/fixtures/sampling/{denoiser,schedules,beta,guidance}.json: the discrete schedules and denoisers of k-diffusion, the
-sigmas of k-diffusion's and A1111's schedules, and guidance as in diffusers.
+sigmas of k-diffusion's and A1111's schedules and of diffusers' trailing timesteps, and guidance as in diffusers.
 
-Run: /path/to/venv/bin/python test/reference/sampling_schedules.py   (torch, numpy, scipy, k-diffusion as pinned in requirements.txt)
+Run: /path/to/venv/bin/python test/reference/sampling_schedules.py   (torch, numpy, scipy, diffusers, k-diffusion as pinned in
+requirements.txt)
 """
 
 import importlib.util
@@ -13,6 +14,7 @@ import types
 
 import numpy as np
 import torch
+from diffusers import DDIMScheduler
 from scipy import stats
 
 # the package's __init__ imports evaluation code that is not needed here
@@ -144,6 +146,12 @@ def ddim(n, sigmas):
     return [float(s) for s in sigmas[1 :: max(len(sigmas) // n, 1)]][::-1] + [0.0]
 
 
+def trailing(n, sigmas):
+    scheduler = DDIMScheduler(num_train_timesteps=len(sigmas), timestep_spacing="trailing")
+    scheduler.set_timesteps(n)
+    return [float(sigmas[t]) for t in scheduler.timesteps] + [0.0]
+
+
 def beta(n, low, high):
     return [low + stats.beta.ppf(p, 0.6, 0.6) * (high - low) for p in 1 - np.linspace(0, 1, n)] + [0.0]
 
@@ -168,6 +176,7 @@ def schedules():
             }
             if n <= len(alphas):
                 results["simple"] = simple(n, model.sigmas)
+                results["trailing"] = trailing(n, model.sigmas)
             for schedule, sigmas in results.items():
                 add(cases, {"model": name, "schedule": schedule, "n": n}, sigmas)
             if name == "sd":

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { planBranches } from '../../lib/sampling/branch-plan.js';
 import {
   activeBranches,
   checkGuidance,
@@ -7,7 +8,6 @@ import {
   constantSchedule,
   type Guidance,
   type GuidanceSchedule,
-  planBranches,
 } from '../../lib/sampling/guidance.js';
 import type { BranchSpec } from '../../lib/sampling/network.js';
 import { Tensor } from '../../lib/tensor/tensor.js';
@@ -177,5 +177,40 @@ describe('guidance', () => {
   it('accepts valid combinations', () => {
     expect(() => checkGuidance({ scale: 7.5, interval: [0.2, 10], rescale: 0.7 })).not.toThrow();
     expect(() => checkGuidance({ scale: -2, interval: [0, Number.POSITIVE_INFINITY] })).not.toThrow();
+  });
+});
+
+describe('guidance that the network embeds', () => {
+  const schedule: GuidanceSchedule = [
+    { until: 1, positives: [{ conditioning: positive, weight: 1 }], negative },
+    {
+      until: 5,
+      positives: [
+        { conditioning: positive, weight: 1 },
+        { conditioning: other, weight: 3 },
+      ],
+      negative,
+    },
+  ];
+  const guidance = { scale: 8, interval: [0, 1], embedded: true } as const;
+  const { branches, at } = planBranches(schedule, guidance);
+
+  it('runs the positive branches at every sigma, with the scale in their conditioning', () => {
+    expect(branches.map(({ name, weight }) => [name, weight])).toEqual([
+      ['positive', 1],
+      ['positive 2', 3],
+    ]);
+    for (const { conditioning } of branches) expect([...conditioning.tensors.guidance!.data]).toEqual([8]);
+    expect([at(0), at(1), at(2), at(9)]).toEqual([[0], [0], [0, 1], [0, 1]]);
+    expect(activeBranches(branches, at(2), guidance.interval, 10)).toEqual([0, 1]);
+  });
+
+  it('averages their predictions by weight', () => {
+    expect([...combinePredictions(branches, Float32Array.of(1, 2, 5, 6), 1)]).toEqual([4, 5]);
+  });
+
+  it('runs the positive branch for the scale 0 too', () => {
+    const plan = planBranches(schedule, { scale: 0, embedded: true });
+    expect(plan.branches.map(({ name }) => name)).toEqual(['positive', 'positive 2']);
   });
 });

@@ -50,6 +50,7 @@ const unet = z.strictObject({
   flip_sin_to_cos: z.boolean(),
   freq_shift: side,
   addition: sinusoids.nullable(),
+  time_cond_proj_dim: z.int().min(4).max(16_384).exactOptional(),
   sample_size: z.int().min(1).max(65_536),
 }) satisfies z.ZodType<UNetConfig>;
 

@@ -99,6 +99,8 @@ export interface UNetConfig {
    * none.
    */
   addition: { time_embed_dim: number; input_dim: number } | null;
+  /** Width of the embedding of the guidance scale (latent consistency models); undefined for none. */
+  time_cond_proj_dim?: number;
   /** Embedding of a class label; null or undefined for none. */
   class_embedding?: ClassEmbeddingConfig | null;
   /** Side length of the training latents, which determines the default image size. */
@@ -139,6 +141,31 @@ export interface AutoencoderConfig extends CodecConfig {
   use_quant_conv: boolean;
   use_post_quant_conv: boolean;
   /** Latents of the sampler are (z - shift_factor) * scaling_factor. */
+  scaling_factor: number;
+  shift_factor: number;
+}
+
+/**
+ * A layer of a tiny autoencoder: a 3x3 convolution, a residual block of three of them, an activation, or nearest
+ * upsampling by 2. `out` is its number of output channels.
+ */
+export type TinyLayer =
+  | { readonly op: 'conv'; readonly out: number; readonly stride: 1 | 2; readonly bias: boolean }
+  /** `pool_channels`: inner channels of a normalized branch before the convolutions (TAEF2); 0 for none. */
+  | { readonly op: 'block'; readonly out: number; readonly pool_channels: number }
+  | { readonly op: 'relu' }
+  | { readonly op: 'upsample' };
+
+/** A tiny autoencoder (TAESD and its relatives; diffusers' `AutoencoderTiny`). */
+export interface TinyAutoencoderConfig {
+  in_channels: number;
+  out_channels: number;
+  latent_channels: number;
+  /** Layers by the indices of diffusers' `encoder.layers`; null without an encoder. */
+  encoder: TinyLayer[] | null;
+  /** Layers by the indices of diffusers' `decoder.layers`; null without a decoder. */
+  decoder: TinyLayer[] | null;
+  /** Latents of the sampler are (z - shift_factor) * scaling_factor; 1 and 0 in all published models. */
   scaling_factor: number;
   shift_factor: number;
 }
@@ -214,7 +241,12 @@ export interface SchedulerConfig {
 }
 
 /** The config of any component of a checkpoint. */
-export type ModuleConfig = UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
+export type ModuleConfig =
+  | UNetConfig
+  | AutoencoderConfig
+  | TinyAutoencoderConfig
+  | VQModelConfig
+  | TextEncoderConfig;
 
 /** Default generation options of a model, from a folder's `safelight.json`. They override Safelight's defaults. */
 export interface GenerationDefaults {
@@ -222,8 +254,19 @@ export interface GenerationDefaults {
   cfg?: number;
   sampler?: string;
   schedule?: string;
+  /** Noise that `sampler` adds; not used with another sampler. */
+  eta?: number;
   width?: number;
   height?: number;
+}
+
+/** A model or LoRA that was distilled for few steps. */
+export interface FewStep {
+  /** Name of the distillation in messages: `Turbo`, `LCM` ... */
+  readonly kind: string;
+  readonly defaults: GenerationDefaults;
+  /** Predicted quantity, if it differs from that of the base model. */
+  readonly prediction?: SchedulerConfig['prediction'];
 }
 
 /**

@@ -51,6 +51,9 @@ function addEnds(table: NameTable): void {
   table
     .add('time_embed.0', 'time_embedding.linear_1')
     .add('time_embed.2', 'time_embedding.linear_2')
+    // CompVis' code has no such layer; converters keep diffusers' name or rename only its parent.
+    .add('time_embed.cond_proj', 'time_embedding.cond_proj')
+    .add('time_embedding.cond_proj', 'time_embedding.cond_proj')
     .add('label_emb.0.0', 'add_embedding.linear_1')
     .add('label_emb.0.2', 'add_embedding.linear_2')
     .add('label_emb', 'class_embedding')

@@ -41,6 +41,8 @@ export interface ModelFacts {
   readonly downsampleFactor: number;
   /** Conditioning: text, class or none. */
   readonly condition: ConditionSource;
+  /** `embedded` if the network receives the guidance scale as an input; default classifier-free guidance. */
+  readonly guidance?: 'embedded' | undefined;
   /** Additional input channels of the network. */
   readonly extra: ExtraChannels;
   /** Widths of the text embedding per token, and of the pooled embedding (undefined if not used). */

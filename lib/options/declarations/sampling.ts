@@ -32,11 +32,13 @@ export const samplingFields = {
   }),
   /**
    * Schedule of noise levels, by Safelight's or A1111's name. The default is the one in the sampler's name ("DPM++ 2M
-   * Karras"), else the model's, else `karras`. `Automatic` selects A1111's schedule for the sampler.
+   * Karras"), else the sampler's own timesteps (`ddim`, `ddpm`, `plms`, `lcm`, `tcd`), else the model's, else `karras`.
+   * `Automatic` selects the sampler's own timesteps, else A1111's schedule for the sampler.
    */
   schedule: name<ScheduleName | 'automatic'>()({
     of: 'schedule',
-    description: "schedule of noise levels; default the model's, else karras",
+    description:
+      "schedule of noise levels; default the sampler's own timesteps (ddim, plms, lcm, tcd), else the model's, else karras",
   }),
   /**
    * Custom noise levels, which replace `schedule` and `steps`: descending numbers above 0, followed by 0 (appended if

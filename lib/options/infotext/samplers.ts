@@ -29,9 +29,11 @@ export function restoreSamplers(fields: Readonly<Record<string, string>>): Resto
   const foreign = writtenByOthers(fields);
   const first = named(fields.Sampler, fields['Schedule type']);
   const second = named(unlessSame(fields['Hires sampler']), unlessSame(fields['Hires schedule type']));
-  const schedule = first.schedule ?? (foreign ? AUTOMATIC : undefined);
+  const ignores = (info: SamplerInfo | undefined): boolean => foreign && info?.a1111IgnoresSchedule === true;
+  const schedule = ignores(first.info) ? AUTOMATIC : (first.schedule ?? (foreign ? AUTOMATIC : undefined));
   // A1111's second pass uses the schedule of the first; Automatic is resolved for each sampler separately.
-  const secondSchedule = second.sampler && foreign && schedule === AUTOMATIC ? AUTOMATIC : undefined;
+  const inherited = second.sampler && foreign && schedule === AUTOMATIC ? AUTOMATIC : undefined;
+  const secondSchedule = ignores(second.info) ? AUTOMATIC : (second.schedule ?? inherited);
   const eta = foreign && !('Eta' in fields) ? first.info?.a1111Eta : undefined;
   const discards = foreign && first.info?.discardsPenultimate === true;
   const secondDiscards = second.info?.discardsPenultimate ?? discards;
@@ -41,7 +43,7 @@ export function restoreSamplers(fields: Readonly<Record<string, string>>): Resto
       ...(discards ? { discardPenultimate: true } : {}),
     },
     hires: {
-      ...defined({ sampler: second.sampler, schedule: second.schedule ?? secondSchedule }),
+      ...defined({ sampler: second.sampler, schedule: secondSchedule }),
       ...(foreign && secondDiscards !== discards && !('Discard penultimate sigma' in fields)
         ? { discardPenultimate: secondDiscards }
         : {}),

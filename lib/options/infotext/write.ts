@@ -82,7 +82,7 @@ function samplerLabel(name: string | undefined): string | undefined {
 }
 
 function scheduleLabel(wanted: string | undefined): string | undefined {
-  return schedules.find(({ name }) => name === wanted)?.label;
+  return wanted === 'automatic' ? 'Automatic' : schedules.find(({ name }) => name === wanted)?.label;
 }
 
 function rename(fields: Record<string, string>, from: string, to: string): void {

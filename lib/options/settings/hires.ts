@@ -4,7 +4,7 @@ import { resolveSampler } from '../../sampling/samplers/index.js';
 import { resolveSchedule } from '../../sampling/schedules/index.js';
 import type { HiresUpscaler, hiresFields } from '../declarations/hires.js';
 import type { CheckedOf } from '../field.js';
-import type { SamplingSettings } from './sampling.js';
+import { runsOnOwnTimesteps, type SamplingSettings } from './sampling.js';
 
 export interface HiresSettings {
   readonly scale: number;
@@ -49,12 +49,15 @@ function secondSampling(hires: CheckedHires, first: SamplingSettings): SamplingS
   const named = hires.sampler === undefined ? undefined : resolveSampler(hires.sampler);
   const sampler = named?.sampler ?? first.sampler;
   const schedule = hires.schedule ?? named?.schedule;
+  const same = sampler.name === first.sampler.name && schedule === undefined;
   return {
     ...first,
     sampler,
     // Custom sigmas apply to the first pass only; the second uses a schedule with as many steps.
     sigmas: undefined,
     schedule: schedule === undefined ? first.schedule : resolveSchedule(schedule, sampler.automaticSchedule),
+    // Another sampler does not take over the schedule of the first pass if it has its own timesteps.
+    ownTimesteps: same && !first.sigmas ? first.ownTimesteps : runsOnOwnTimesteps(sampler, schedule),
     discardPenultimate: hires.discardPenultimate ?? first.discardPenultimate,
   };
 }

@@ -44,6 +44,7 @@ export function imageOptions(
     ...checked,
     ...condition,
     cfg: sampling.cfg,
+    eta: sampling.sampling.eta,
     ...samplerNames(sampling),
     hires: hires && hiresOptions(checked.hires, hires, sampling),
   };
@@ -66,8 +67,17 @@ function namesOf<F extends object>(fields: F): (keyof F)[] {
 /**
  * Names of sampler and schedule; no schedule if sigmas are given or computed by the sampler, no name for a function.
  */
-function samplerNames({ sampler, schedule, sigmas }: SamplingSettings) {
-  return { sampler: sampler.name, schedule: sampler.ownsSchedule || sigmas ? undefined : schedule };
+function samplerNames({ sampler, schedule, sigmas, ownTimesteps }: SamplingSettings) {
+  return { sampler: sampler.name, schedule: ownTimesteps || sigmas ? undefined : schedule };
+}
+
+/** Returns the schedule of the second pass, unless `secondSampling` would choose the same one without it. */
+function secondSchedule(second: SamplingSettings, first: SamplingSettings) {
+  const [{ sampler, schedule }, before] = [samplerNames(second), samplerNames(first)];
+  const sameSampler = sampler === before.sampler;
+  if (second.ownTimesteps) return sameSampler && !first.ownTimesteps ? 'automatic' : undefined;
+  const inherits = sameSampler || !second.sampler.ownsSchedule;
+  return inherits && schedule === before.schedule ? undefined : schedule;
 }
 
 /** Options of the second pass that differ from the first; the scale is omitted if a size is given. */
@@ -82,7 +92,7 @@ function hiresOptions(
     ...checked,
     scale: (width ?? height) === undefined ? scale : undefined,
     sampler: second.sampler === before.sampler ? undefined : second.sampler,
-    schedule: second.schedule === before.schedule ? undefined : second.schedule,
+    schedule: secondSchedule(sampling, first),
     discardPenultimate: differs ? sampling.discardPenultimate : undefined,
   });
 }

@@ -8,7 +8,7 @@ import {
   resolveSampler,
   type SamplerFunction,
 } from '../../sampling/samplers/index.js';
-import { resolveSchedule, type ScheduleName } from '../../sampling/schedules/index.js';
+import { isAutomatic, resolveSchedule, type ScheduleName } from '../../sampling/schedules/index.js';
 import type { SamplerOptions } from '../../sampling/types.js';
 import { type SamplingOptions, samplingFields } from '../declarations/sampling.js';
 import type { CheckedOf } from '../field.js';
@@ -25,6 +25,8 @@ export interface SamplingSettings {
   readonly cfg: number;
   readonly sampler: RunnableSampler;
   readonly schedule: ScheduleName;
+  /** True if the sampler runs on its own timesteps, because no schedule was requested. */
+  readonly ownTimesteps: boolean;
   /** Custom noise levels instead of the schedule's, descending, with a final 0. */
   readonly sigmas: readonly number[] | undefined;
   readonly sampling: SamplerOptions;
@@ -81,19 +83,31 @@ export function samplingSettings(
       ? { sampler: customSampler(given.sampler), schedule: undefined }
       : resolveSampler(checked.sampler);
   const sigmas = customSigmas(checked, given);
-  const schedule =
-    checked.schedule ?? (sigmas ? undefined : impliedSchedule) ?? defaults.schedule ?? 'karras';
+  const requested = checked.schedule ?? (sigmas ? undefined : impliedSchedule);
+  // A sampler that the caller names runs on its own timesteps, if it has any, rather than on the model's schedule.
+  const isDefault = (given.sampler ?? undefined) === undefined;
+  const preferred = requested ?? (isDefault || !sampler.ownsSchedule ? defaults.schedule : undefined);
+  const schedule = resolveSchedule(preferred ?? defaults.schedule ?? 'karras', sampler.automaticSchedule);
   return {
     steps: sigmas ? sigmas.length - 1 : checked.steps,
-    ...{ cfg, sampler, schedule: resolveSchedule(schedule, sampler.automaticSchedule), sigmas },
+    ...{ cfg, sampler, schedule, sigmas },
+    ownTimesteps: !sigmas && runsOnOwnTimesteps(sampler, preferred),
     // Missing values get the sampler's own defaults.
-    sampling: defined({ eta, sChurn, sTmin, sTmax, sNoise }),
+    sampling: defined({ eta: eta ?? (isDefault ? defaults.eta : undefined), sChurn, sTmin, sTmax, sNoise }),
     discardPenultimate: checked.discardPenultimate,
     range: { sigmaMin, sigmaMax, rho },
     guidanceRescale: checked.guidanceRescale,
     guidanceInterval: checked.guidanceInterval,
     deepCache: checked.deepCache,
   };
+}
+
+/** Returns true for a sampler with its own timesteps, unless a schedule other than "Automatic" is requested. */
+export function runsOnOwnTimesteps(
+  { ownsSchedule }: Pick<RunnableSampler, 'ownsSchedule'>,
+  requested: string | undefined,
+): boolean {
+  return ownsSchedule && (requested === undefined || isAutomatic(requested));
 }
 
 /** Options that determine the noise levels and therefore cannot be combined with `sigmas`. */

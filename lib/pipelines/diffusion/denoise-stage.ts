@@ -29,6 +29,7 @@ import { guidanceOf } from './generation.js';
 import { warnIfLarge } from './image-size.js';
 import { needsImage } from './ldm-inpaint.js';
 import { alignEncodings } from './prompts/prompt-encodings.js';
+import { warnOfNegative } from './prompts/unused-negative.js';
 import { maskedEverywhere } from './text-to-image.js';
 
 export interface DenoiseOptions extends ApiSamplingOptions {
@@ -110,7 +111,10 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   checkCallback('onStep', options.onStep);
   const given = copyInitialTensors(options, count, facts.latentChannels);
   const [channels, h, w] = latentShape(loaded, options, given);
-  const conditioning = await conditioningOf(loaded, options, signal);
+  const isNegativeUsed = facts.guidance !== 'embedded';
+  if (options.negative !== undefined && !isNegativeUsed) warnOfNegative(facts.name, warnings);
+  const { negative: _, ...positive } = options;
+  const conditioning = await conditioningOf(loaded, isNegativeUsed ? options : positive, signal);
   const model = await loaded.denoiser(signal);
 
   const { alignYourSteps } = facts;
@@ -134,7 +138,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const sessions = new SessionSlot();
   const common = {
     ...{ sigmas, noiseSchedule, sampler: settings.sampler, samplerOptions: settings.sampling },
-    ...{ conditioning, guidance: guidanceOf(settings), sessions },
+    ...{ conditioning, guidance: guidanceOf(settings, facts), sessions },
     ...{ extra, deepCache: settings.deepCache, taps, predictions, edit, signal },
   };
   /** Prepares images [from, to) of the call. */

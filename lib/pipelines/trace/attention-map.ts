@@ -12,6 +12,7 @@ import { interpolate } from '../../tensor/interpolate.js';
 import type { RgbImage, RgbPixels } from '../../tensor/render.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { type GenerationStep, generateSteps } from '../diffusion/generation.js';
+import { withFewStepDefaults } from '../diffusion/prompts/few-step-defaults.js';
 import { resolvePrompts } from '../diffusion/prompts/resolve-prompts.js';
 import { singleText } from '../diffusion/prompts/single-text.js';
 import type { GeneratedImage } from '../image-result.js';
@@ -44,7 +45,8 @@ export async function attentionMaps(
   if (typeof options !== 'object' || options === null) throw invalidOption('options', 'an object', options);
   const { word, ...rest } = options;
   const { defaults, downsampleFactor, condition } = loaded.facts;
-  const [settings] = await resolvePrompts(resolveOptions(rest, defaults, downsampleFactor, condition, files));
+  const [resolved] = await resolvePrompts(resolveOptions(rest, defaults, downsampleFactor, condition, files));
+  const settings = await withFewStepDefaults(loaded, resolved, rest);
   checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
   const [encoder] = await loaded.textEncoders(settings.signal);
   const { emphasis } = settings.text;

@@ -21,6 +21,7 @@ export function customSampler(sampler: SamplerFunction): RunnableSampler {
     a1111Eta: undefined,
     churns: true,
     ownsSchedule: false,
+    a1111IgnoresSchedule: false,
     initialNoise: 'sigma',
     discardsPenultimate: false,
     maxBatch: Number.POSITIVE_INFINITY,

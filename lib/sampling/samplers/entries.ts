@@ -114,6 +114,7 @@ export const ENTRIES = {
     sampler: ddim,
     defaultEta: 0,
     ownSigmas: leadingSigmas,
+    a1111IgnoresSchedule: true,
     initialNoise: 'vp',
   },
   ddpm: {
@@ -132,6 +133,7 @@ export const ENTRIES = {
     create: ({ prediction }) => plms(prediction),
     aliases: ['pndm'],
     ownSigmas: leadingSigmas,
+    a1111IgnoresSchedule: true,
     initialNoise: 'vp',
   },
   unipc: {

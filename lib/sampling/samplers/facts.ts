@@ -30,10 +30,12 @@ export interface SamplerFacts {
   /** Supports sChurn, sTmin and sTmax. */
   readonly churns: boolean;
   /**
-   * Ignores the schedule and runs on `ownSigmas`. For flow matching, which has no discrete timesteps, it uses the
-   * schedule.
+   * Runs on `ownSigmas` unless a schedule is requested. For flow matching, which has no discrete timesteps, it always
+   * uses a schedule.
    */
   readonly ownsSchedule: boolean;
+  /** Runs on its own timesteps in A1111 even if a schedule is requested. */
+  readonly a1111IgnoresSchedule: boolean;
   /** Returns its n + 1 sigmas of n steps; defined if `ownsSchedule`. @throws INVALID_OPTION for too many steps */
   readonly ownSigmas?: (schedule: NoiseSchedule, steps: number) => number[];
   /**

@@ -31,6 +31,7 @@ export const samplers: readonly SamplerInfo[] = samplerNames.map((name) => {
     usesBrownian: false,
     defaultEta: undefined,
     a1111Eta: undefined,
+    a1111IgnoresSchedule: false,
     churns: false,
     initialNoise: 'sigma',
     discardsPenultimate: false,

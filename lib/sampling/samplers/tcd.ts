@@ -21,16 +21,22 @@ export function tcd(schedule: NoiseSchedule): Sampler {
     for (const interval of intervals(sigmas)) {
       const { step, steps, sigma, sigmaNext } = interval;
       const denoised = await denoise(x, sigma);
-      const s = Math.floor((1 - eta) * timestepOf(schedule, sigmaNext));
-      const sigmaS = schedule.sigmas[s]!;
+      const sigmaS = eta === 0 ? Math.max(sigmaNext, schedule.sigmaMin) : belowNext(schedule, sigmaNext, eta);
       x = eulerStep(x, denoised, sigma, sigmaS);
       if (step === steps - 1) {
         x = toVariancePreserving(x, sigmaS);
       } else if (eta !== 0) {
-        x = combine([1, x], [sNoise * Math.sqrt(sigmaNext ** 2 - sigmaS ** 2), noise.next()]);
+        x = combine([1, x], [sNoise * Math.sqrt(Math.max(0, sigmaNext ** 2 - sigmaS ** 2)), noise.next()]);
       }
       yield { ...interval, latent: x, denoised };
     }
     return x;
   };
+}
+
+/** Returns the sigma of timestep (1 - eta) * t, where t is the timestep of the next sigma; at the end that of timestep 0. */
+function belowNext(schedule: NoiseSchedule, sigmaNext: number, eta: number): number {
+  const s = Math.floor((1 - eta) * timestepOf(schedule, sigmaNext));
+  // Sigmas between two timesteps are rounded, perhaps up.
+  return Math.min(schedule.sigmas[s]!, Math.max(sigmaNext, schedule.sigmaMin));
 }

@@ -1,6 +1,6 @@
 /**
- * Timesteps of samplers that are defined or distilled on the model's discrete timesteps and therefore ignore the
- * schedule. They are returned as sigmas, n + 1 for n steps, so that these samplers have the same interface as the
+ * Timesteps of samplers that are defined or distilled on the model's discrete timesteps, on which they run unless a
+ * schedule is requested. They are returned as sigmas, n + 1 for n steps, so that these samplers have the same interface as the
  * others.
  *
  * The references work on x_vp = x / sqrt(1 + sigma^2) (the variance-preserving scale of the network's input).

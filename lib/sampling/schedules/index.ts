@@ -12,6 +12,7 @@ import { klOptimal } from './kl-optimal.js';
 import { polyexponential } from './polyexponential.js';
 import { sgmUniform } from './sgm-uniform.js';
 import { simple } from './simple.js';
+import { trailing } from './trailing.js';
 import type { Schedule, ScheduleContext } from './types.js';
 
 export type { Schedule, ScheduleContext } from './types.js';
@@ -41,6 +42,8 @@ const ENTRIES = {
   simple: { label: 'Simple', schedule: simple, aliases: [] },
   beta: { label: 'Beta', schedule: beta, aliases: [] },
   ddim: { label: 'DDIM', schedule: ddim, aliases: ['ddim_uniform'] },
+  // Forge's label; A1111 does not have this schedule.
+  trailing: { label: 'Turbo', schedule: trailing, aliases: [] },
   align_your_steps: { label: 'Align Your Steps', schedule: alignYourSteps, aliases: ['ays'], flow: false },
   kl_optimal: { label: 'KL Optimal', schedule: klOptimal, aliases: [], flow: false },
 } satisfies Record<string, Entry>;
@@ -71,13 +74,18 @@ const MAX_STEPS = 10_000;
  */
 export function resolveSchedule(name: string, automatic: ScheduleName = 'discrete'): ScheduleName {
   const wanted = key(String(name));
-  const resolved = wanted === 'automatic' ? automatic : BY_KEY.get(wanted);
+  const resolved = isAutomatic(name) ? automatic : BY_KEY.get(wanted);
   if (resolved === undefined) {
     const near = nearest(wanted, [...BY_KEY.keys()]);
     const hint = didYouMean(near && BY_KEY.get(near));
     throw invalidOption('schedule', `one of ${[...scheduleNames, 'automatic'].join(', ')}`, name, hint);
   }
   return resolved;
+}
+
+/** Returns true for A1111's "Automatic", which selects the sampler's schedule or timesteps. */
+export function isAutomatic(name: string): boolean {
+  return key(name) === 'automatic';
 }
 
 /**

@@ -2,7 +2,7 @@
 import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import { resolveSampler, type SamplerInfo, samplers } from '../../sampling/samplers/index.js';
-import { resolveSchedule } from '../../sampling/schedules/index.js';
+import { isAutomatic, resolveSchedule } from '../../sampling/schedules/index.js';
 import { failure } from './failures.js';
 
 /**
@@ -24,10 +24,21 @@ export function samplerNamed(
   }
 }
 
-/** Returns the name of a schedule. @throws 422 for an unknown schedule */
-export function scheduleNamed(field: string, name: string, sampler: SamplerInfo): string {
+/**
+ * Returns the name of a schedule; "Automatic" for samplers that run on their own timesteps.
+ * @param ignores true if the sampler runs on its own timesteps whatever the name; default as in A1111
+ * @throws 422 for an unknown schedule
+ */
+export function scheduleNamed(
+  field: string,
+  name: string,
+  sampler: SamplerInfo,
+  ignores = sampler.a1111IgnoresSchedule,
+): string {
   try {
-    return resolveSchedule(name, sampler.automaticSchedule);
+    const schedule = resolveSchedule(name, sampler.automaticSchedule);
+    const own = sampler.ownsSchedule && (isAutomatic(name) || ignores);
+    return own ? 'automatic' : schedule;
   } catch (error) {
     if (!(error instanceof SafelightError)) throw error;
     throw failure(

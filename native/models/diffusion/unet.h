@@ -50,6 +50,7 @@ struct unet_params {
     int64_t downsample_padding;
     bool cosines_first;
     double freq_shift;
+    int64_t guidance_dim;  // width of the guidance scale's embedding; 0 for none
     std::optional<unet_addition> addition;
     std::optional<unet_class_embedding> label;
 };

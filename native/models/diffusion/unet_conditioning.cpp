@@ -32,10 +32,19 @@ tensor class_embedding(model_ref m, const shape & labels, int64_t width, sinusoi
     }
 }
 
+// Adds the projected embedding of the guidance scale to the sinusoid of the timestep (Luo et al. 2023,
+// arXiv:2310.04378; diffusers' TimestepEmbedding with a condition).
+tensor add_guidance(model_ref m, tensor t, const shape & scales, const params & p) {
+    constexpr double freq_shift = 1;
+    tensor w = sinusoids(m, "guidance", scales, {p.guidance_dim, false, freq_shift});
+    return add(m, t, linear_without_bias(m["cond_proj"], w, p.levels.front().channels));
+}
+
 tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p) {
     int64_t width = p.levels.front().channels;
     sinusoid_options sinusoid{width, p.cosines_first, p.freq_shift};
     tensor t = sinusoids(m, "timestep", inputs.at("timestep"), sinusoid);
+    if (p.guidance_dim > 0) t = add_guidance(m["time_embedding"], t, inputs.at("guidance"), p);
     tensor emb = embedding_mlp(m["time_embedding"], t, 4 * width);
     if (p.label) {
         emb = add(

@@ -67,6 +67,7 @@ void check_cached_texts(const config & run_params) {
 void check_conditioning(const input_shapes & inputs, int64_t batch, const config & run_params,
                         const params & p) {
     input_shape(inputs, "timestep", {"B"}, {batch});
+    if (p.guidance_dim > 0) input_shape(inputs, "guidance", {"B"}, {batch});
     if (p.transformers && run_params.has("texts")) {
         check_cached_texts(run_params);
         input_shape(inputs, "text", {"B"}, {batch});
@@ -107,6 +108,7 @@ void check_unet_inputs(const input_shapes & inputs, const config & run_params, c
     std::vector<const char *> names{"sample", "timestep"};
     if (p.transformers) names.push_back(run_params.has("texts") ? "text" : "context");
     if (p.label) names.push_back("class_labels");
+    if (p.guidance_dim > 0) names.push_back("guidance");
     if (p.addition) names.insert(names.end(), {"text_embeds", "time_ids"});
     if (cut) names.push_back("deep");
     require_inputs(inputs, names);
@@ -132,6 +134,7 @@ input_shapes smallest_unet_inputs(const params & p) {
     input_shapes inputs{{"sample", {1, p.in_channels, side, side}}, {"timestep", {1}}};
     if (p.transformers) inputs["context"] = {1, 1, p.context_dim};
     if (p.label) inputs["class_labels"] = labels_shape(1, p);
+    if (p.guidance_dim > 0) inputs["guidance"] = {1};
     if (p.addition) {
         const auto [width, all] = *p.addition;
         int64_t numbers = std::min<int64_t>(6, (all - 1) / width);

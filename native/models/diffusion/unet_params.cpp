@@ -120,6 +120,8 @@ unet_params read_unet_params(const config & cfg) {
         cfg.has("downsample_padding") ? config_integer(cfg, "downsample_padding", 0, 1) : 1;
     p.cosines_first = cfg.boolean("flip_sin_to_cos");
     p.freq_shift = config_number(cfg, "freq_shift", 0, 1);
+    p.guidance_dim =
+        cfg.has("time_cond_proj_dim") ? config_integer(cfg, "time_cond_proj_dim", 4, 1 << 14) : 0;
     p.addition = read_addition(cfg);
     p.label = read_class_embedding(cfg);
     p.levels = read_levels(cfg);

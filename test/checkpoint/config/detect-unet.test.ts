@@ -67,6 +67,7 @@ describe('the config of a U-Net without a config file', () => {
     ['attentions of different depths in the two halves', null, deeper('down_blocks.1.attentions.0')],
     ['a class embedding of numbers', null, { 'class_embedding.linear_1.weight': [64, 64] }],
     ['a class embedding of another width', null, { 'class_embedding.weight': [10, 7] }],
+    ['an embedding of guidance of another width', null, { 'time_embedding.cond_proj.weight': [7, 256] }],
     ['an additional embedding that the family lacks', null, { 'add_embedding.linear_1.weight': [64, 20] }],
   ])('is not detected with %s (UNSUPPORTED_MODEL)', (_, without, shapes) => {
     expect(() => detect(without, shapes as Record<string, number[]>)).toThrow(
@@ -78,6 +79,13 @@ describe('the config of a U-Net without a config file', () => {
     const [first = 0] = detect(null).block_out_channels;
     const { class_embedding } = detect(null, { 'class_embedding.weight': [1001, 4 * first] });
     expect(class_embedding).toEqual({ type: 'table', size: 1001 });
+  });
+
+  it('contains the width of an embedding of the guidance scale', () => {
+    const [first = 0] = detect(null).block_out_channels;
+    const { time_cond_proj_dim } = detect(null, { 'time_embedding.cond_proj.weight': [first, 256] });
+    expect(time_cond_proj_dim).toBe(256);
+    expect(detect(null)).not.toHaveProperty('time_cond_proj_dim');
   });
 
   it('contains the width of the time ids if the family has pooled prompts', () => {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { readSampling, readSchedulerConfig } from '../../../lib/checkpoint/config/diffusers/scheduler.js';
+import {
+  readDefaultSchedule,
+  readSampling,
+  readSchedulerConfig,
+} from '../../../lib/checkpoint/config/diffusers/scheduler.js';
 
 const read = (fields: Record<string, unknown>) => readSchedulerConfig(fields, 'scheduler_config.json');
 const sampling = (fields: Record<string, unknown>) => readSampling(fields, 'scheduler_config.json');
@@ -71,5 +75,19 @@ describe('readSampling', () => {
     expect(() => sampling({ clip_sample_range: 0 })).toThrow(
       expect.objectContaining({ code: 'INVALID_FILE' }),
     );
+  });
+});
+
+describe('readDefaultSchedule', () => {
+  const of = (_class_name: string, timestep_spacing: unknown) =>
+    readDefaultSchedule({ _class_name, timestep_spacing }).schedule;
+
+  it('returns trailing for this timestep spacing, unless the class ignores it', () => {
+    expect(of('EulerDiscreteScheduler', 'trailing')).toBe('trailing');
+    expect(of('DDIMScheduler', 'trailing')).toBe('trailing');
+    expect(of('LCMScheduler', 'trailing')).toBeUndefined();
+    expect(of('TCDScheduler', 'trailing')).toBeUndefined();
+    for (const spacing of ['leading', 'linspace', undefined, 3, ['trailing']])
+      expect(of('EulerDiscreteScheduler', spacing)).toBeUndefined();
   });
 });

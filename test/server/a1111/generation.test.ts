@@ -127,6 +127,10 @@ describe('txt2img', () => {
       undefined,
     ],
     [{ sampler_name: null }, 'Euler', 'Uniform', undefined],
+    [{ sampler_name: 'Euler', scheduler: 'Turbo' }, 'Euler', 'Turbo', undefined],
+    [{ sampler_name: 'LCM', scheduler: 'Automatic' }, 'LCM', undefined, undefined],
+    [{ sampler_name: 'LCM', scheduler: 'SGM Uniform' }, 'LCM', 'SGM Uniform', undefined],
+    [{ sampler_name: 'DDIM', scheduler: 'Karras' }, 'DDIM', undefined, undefined],
   ])('%j selects %s on %s', async (fields, sampler, schedule, discards) => {
     const made = fieldsOf(await api.txt2img({ ...fields, send_images: false }));
     expect([made.Sampler, made['Schedule type'], made['Discard penultimate sigma']]).toEqual([
@@ -145,6 +149,13 @@ describe('txt2img', () => {
       ...{ prompt: 'a pear', negative_prompt: 'dog', seed: 9, steps: 1, sampler_name: 'Heun', cfg_scale: 3 },
       ...{ width: 64, height: 72 },
     });
+  });
+
+  it('takes the schedule of an infotext for a sampler with its own timesteps', async () => {
+    const infotext =
+      'a pear\nSteps: 2, Sampler: DDIM, Schedule type: Turbo, CFG scale: 3, Seed: 4, Size: 64x64, Version: Safelight 1';
+    const { body } = await api.post<Generated>('txt2img', { infotext });
+    expect(fieldsOf(body)).toMatchObject({ Sampler: 'DDIM', 'Schedule type': 'Turbo' });
   });
 
   it('takes sigmas from an infotext unless the request sets steps or a scheduler', async () => {

@@ -124,17 +124,20 @@ function Sampling() {
         ]}
         onChange={(value) => set({ sampler: value || null })}
       />
-      {!info?.ownsSchedule && (
-        <Select
-          label="Schedule"
-          value={schedule ?? ''}
-          options={[
-            ['', modelDefault(schedules.find((item) => item.name === defaults?.schedule)?.label)],
-            ...schedules.map((item) => [item.name, item.label] as const),
-          ]}
-          onChange={(value) => set({ schedule: value || null })}
-        />
-      )}
+      <Select
+        label="Schedule"
+        value={schedule ?? ''}
+        options={[
+          [
+            '',
+            sampler && info?.ownsSchedule
+              ? 'Sampler’s timesteps'
+              : modelDefault(schedules.find((item) => item.name === defaults?.schedule)?.label),
+          ],
+          ...schedules.map((item) => [item.name, item.label] as const),
+        ]}
+        onChange={(value) => set({ schedule: value || null })}
+      />
       <NumberField
         label="Clip skip"
         value={clipSkip}

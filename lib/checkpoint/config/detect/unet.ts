@@ -161,8 +161,19 @@ class Scan {
       resnet_downsample: down.includes(true) ? down : undefined,
       resnet_upsample: up.includes(true) ? up : undefined,
       scale_shift_norm: emb === 2 * first || undefined,
+      time_cond_proj_dim: this.guidance(first),
       class_embedding: label ?? undefined,
     });
+  }
+
+  /** Returns the width of the guidance scale's embedding. @param side channels of the first level */
+  guidance(side: number): number | undefined {
+    const name = 'time_embedding.cond_proj.weight';
+    if (!this.has(name)) return undefined;
+    const [output, width = 0] = this.weights.shape(name, 2);
+    if (output !== side || width < 4)
+      throw this.unsupported(`${name} has the shape [${output}, ${width}], expected [${side}, 4 or more]`);
+    return width;
   }
 
   classEmbedding(width: number): ClassEmbeddingConfig | null {

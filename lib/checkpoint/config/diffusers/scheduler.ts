@@ -1,11 +1,11 @@
 /**
- * Reads the training settings of a `scheduler_config.json`. Its sampling settings are ignored for Stable Diffusion:
- * options determine those.
+ * Reads the training settings of a `scheduler_config.json`. Of its sampling settings, only trailing timesteps are used
+ * for Stable Diffusion, as the default schedule: options determine the others.
  */
 
 import { z } from 'zod';
 import { defined } from '../../../defined.js';
-import type { SchedulerConfig } from '../types.js';
+import type { GenerationDefaults, SchedulerConfig } from '../types.js';
 import { type ConfigFields, checkConfig, requireFeatures, unsupported } from '../validate.js';
 
 const FEATURES = {
@@ -97,6 +97,15 @@ export function readSampling(
     steps_offset: parsed.steps_offset,
     ends_clean: clean,
   };
+}
+
+/** Classes that ignore `timestep_spacing`, because they run on their own timesteps. */
+const UNSPACED: ReadonlySet<unknown> = new Set(['LCMScheduler', 'TCDScheduler']);
+
+/** Returns the default schedule: `trailing` if the config states this `timestep_spacing`. */
+export function readDefaultSchedule(fields: ConfigFields): Pick<GenerationDefaults, 'schedule'> {
+  const isTrailing = fields.timestep_spacing === 'trailing' && !UNSPACED.has(fields._class_name);
+  return isTrailing ? { schedule: 'trailing' } : {};
 }
 
 /** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for another kind of diffusion */

@@ -46,7 +46,6 @@ const FEATURES = {
   time_embedding_type: ['positional'],
   time_embedding_act_fn: [],
   timestep_post_act: [],
-  time_cond_proj_dim: [],
   conv_in_kernel: [3],
   conv_out_kernel: [3],
 } as const;
@@ -76,6 +75,7 @@ const schema = z.object({
   addition_time_embed_dim: channels.nullish(),
   projection_class_embeddings_input_dim: width.nullish(),
   time_embedding_dim: width.nullish(),
+  time_cond_proj_dim: z.int().min(4).max(16_384).nullish(),
   downsample_padding: z.literal([0, 1]).nullish(),
   mid_block_scale_factor: z.number().min(1e-3).max(1e3).nullish(),
   resnet_time_scale_shift: z.string().nullish(),
@@ -167,6 +167,7 @@ function readVariants(parsed: z.infer<typeof schema>, path: string): Partial<UNe
     scale_shift_norm: parsed.resnet_time_scale_shift === 'scale_shift' || undefined,
     downsample_padding: parsed.downsample_padding === 0 ? (0 as const) : undefined,
     mid_block_scale_factor: divisor === 1 ? undefined : divisor,
+    time_cond_proj_dim: parsed.time_cond_proj_dim ?? undefined,
     class_embedding: label ?? undefined,
   });
 }

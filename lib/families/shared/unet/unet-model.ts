@@ -4,6 +4,7 @@
  */
 
 import type { UNetModelComponents } from '../../../checkpoint/components.js';
+import { fewStepEvidence, fewStepModel } from '../../../checkpoint/few-step.js';
 import { extraChannels, latentChannels, latentDownsampleFactor } from '../../../checkpoint/latent-source.js';
 import { isMarker } from '../../../checkpoint/markers.js';
 import type {
@@ -14,6 +15,7 @@ import type {
   ModelSource,
   OpenModelOptions,
   TextEncoderSource,
+  TinyAutoencoderSource,
   UNetSource,
 } from '../../../checkpoint/model-descriptor.js';
 import type { ModelFiles } from '../../../checkpoint/model-files.js';
@@ -35,22 +37,31 @@ export interface UNetFamilyFacts {
  * @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL, and errors of opening another autoencoder
  */
 export async function completeUNetModel(
-  { path }: ModelFiles,
+  files: ModelFiles,
   parts: UNetModelComponents,
   family: UNetFamilyFacts,
   options: OpenModelOptions,
 ): Promise<ModelSource> {
+  const { path } = files;
+  const fewStep = fewStepModel({
+    ...fewStepEvidence(files),
+    embedsGuidance: parts.unet.config.time_cond_proj_dim !== undefined,
+  });
   const autoencoder = parts.autoencoder ?? (await replacement(parts, options));
   checkTogether(path, parts, autoencoder);
   const { latentScale: _, ...rest } = parts;
   const components = componentsOf(parts, autoencoder, family);
   const source: ModelSource = {
     ...{ ...rest, path, family: family.name, autoencoder, components },
+    previewDecoder: await previewDecoderOf(options, parts),
+    ...{ fewStep, defaults: { ...fewStep?.defaults, ...parts.defaults } },
     ignored: ignored(parts, autoencoder),
   };
-  return options.prediction === undefined
-    ? sized(source, family)
-    : withPrediction(source, options.prediction, family);
+  if (options.prediction !== undefined) return withPrediction(source, options.prediction, family);
+  const isGuess = source.predictionFrom?.kind === 'family';
+  if (!isGuess || fewStep?.prediction === undefined) return sized(source, family);
+  const stated: ModelSource = { ...source, predictionFrom: { kind: 'few-step' } };
+  return withPrediction(stated, fewStep.prediction, family);
 }
 
 /**
@@ -106,7 +117,30 @@ async function replacement(
   if (vae === undefined)
     throw new SafelightError('INTERNAL', 'The model has no autoencoder and none was specified');
   if (typeof vae !== 'string' || vae === '') throw invalidOption('vae', 'the path of a folder or file', vae);
-  return { kind: 'autoencoder_kl', ...(await openAutoencoder(vae, variant, parts.latentScale)) };
+  return openAutoencoder(vae, variant, parts.latentScale);
+}
+
+/** Opens the tiny autoencoder that decodes previews. @throws SHAPE_MISMATCH, UNSUPPORTED_MODEL for another kind */
+async function previewDecoderOf(
+  { previewVae, variant }: OpenModelOptions,
+  { unet, latentScale }: UNetModelComponents,
+): Promise<TinyAutoencoderSource | null> {
+  if (previewVae === undefined) return null;
+  const source = await openAutoencoder(previewVae, variant, latentScale);
+  if (source.kind !== 'tiny_autoencoder') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${previewVae} is not a tiny autoencoder, which previews need; use TAESD for Stable Diffusion 1 and 2 or TAESDXL for SDXL`,
+    );
+  }
+  const { config, weights } = source;
+  if (config.latent_channels !== unet.config.out_channels) {
+    throw new SafelightError(
+      'SHAPE_MISMATCH',
+      `${previewVae} decodes latents of ${config.latent_channels} channels, but the U-Net predicts ${unet.config.out_channels}; use the tiny autoencoder of this model`,
+    );
+  }
+  return { config, weights };
 }
 
 /** Checks that the widths of the components match. */

@@ -59,6 +59,7 @@ export class UNetNetwork implements DiffusionNetwork {
     if (!config.attention_blocks)
       inputs.push({ name: 'context', shape: [null, null, config.cross_attention_dim] });
     if (config.addition) inputs.push({ name: 'pooled', shape: [null, this.pooledWidth] });
+    if (config.time_cond_proj_dim) inputs.push({ name: 'guidance', shape: [null] });
     if (config.class_embedding?.type === 'table') inputs.push({ name: 'class_label', shape: [null] });
     this.inputs = inputs;
   }
@@ -209,6 +210,7 @@ class UNetSession implements NetworkSession {
     return {
       ...(has('context') ? await this.text(branches, tapped, signal) : {}),
       ...(has('pooled') ? { textEmbeds: rows('pooled'), timeIds: rows('time_ids') } : {}),
+      ...(has('guidance') ? { guidance: rows('guidance') } : {}),
       ...(has('class_label') ? { classLabels: this.labels(branches) } : {}),
       ...(has('concat') ? { concat: rows('concat') } : {}),
     };

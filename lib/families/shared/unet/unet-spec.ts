@@ -48,6 +48,7 @@ interface UNetModules {
     readonly schedule: DiscreteSchedule;
   };
   readonly codec: LatentCodec;
+  readonly previewCodec: LatentCodec;
 }
 
 /** Creates a model whose components are loaded on first use. @throws UNSUPPORTED_MODEL for instruct-pix2pix U-Nets */
@@ -68,7 +69,12 @@ export function loadUNetModel(
 
 function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
   return {
-    components: { text: textSpec(family), unet: networkSpec(family), codec: codecSpec },
+    components: {
+      text: textSpec(family),
+      unet: networkSpec(family),
+      codec: codecSpec,
+      previewCodec: previewSpec,
+    },
     facts: (model) => factsOf(model, family),
     encode: (model, get, request, signal) =>
       encodeGuidance(model.condition, async () => (await get('text', signal)).promptEncoder, request, signal),
@@ -84,6 +90,7 @@ function unetSpec(family: UNetFamily): ModelSpec<ModelSource, UNetModules> {
       };
     },
     codec: (_model, get, signal) => get('codec', signal),
+    previewCodec: ({ previewDecoder }, get) => (previewDecoder ? get('previewCodec') : undefined),
     loras: (model, get) =>
       loraTarget(model, factsOf(model, family).name, {
         unet: async (signal) => (await get('unet', signal)).module,
@@ -107,6 +114,7 @@ function factsOf(model: ModelSource, { alignYourSteps, timeIds = 0 }: UNetFamily
     family,
     prediction: model.scheduler.prediction,
     condition,
+    guidance: unet.config.time_cond_proj_dim === undefined ? undefined : 'embedded',
     latentChannels: latentChannels(autoencoder),
     extra: extraChannels(model, autoencoder),
     downsampleFactor,
@@ -119,6 +127,8 @@ function factsOf(model: ModelSource, { alignYourSteps, timeIds = 0 }: UNetFamily
     modules: moduleNames.filter((name) => {
       if (name === 'text_encoder') return texts > 0;
       if (name === 'text_encoder_2') return texts > 1;
+      if (name === 'encoder' && autoencoder.kind === 'tiny_autoencoder')
+        return autoencoder.config.encoder !== null;
       return name === 'unet' || autoencoder.kind !== 'pixels';
     }),
     defaults: { ...defaults, width: defaults.width ?? side, height: defaults.height ?? side },
@@ -202,4 +212,14 @@ const codecSpec: ComponentSpec<ModelSource, LatentCodec> = {
   load: (model, options) => loadCodec(model.autoencoder, options),
   release: (codec) => codec.dispose(),
   memory: (codec) => ({ autoencoder: codec.memory() }),
+};
+
+/** The tiny autoencoder for previews. */
+const previewSpec: ComponentSpec<ModelSource, LatentCodec> = {
+  part: 'preview',
+  label: 'tiny autoencoder of previews',
+  needed: ({ previewDecoder }) => previewDecoder !== null,
+  load: ({ previewDecoder }, options) => loadCodec({ kind: 'tiny_autoencoder', ...previewDecoder! }, options),
+  release: (codec) => codec.dispose(),
+  memory: (codec) => ({ preview: codec.memory() }),
 };

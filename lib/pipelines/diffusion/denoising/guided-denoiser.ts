@@ -1,13 +1,9 @@
 /** Denoiser of a sampling pass: evaluates the network with guidance and maps (x, sigma) to x0. */
 import { combineSignals, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
+import { type BranchPlan, planBranches } from '../../../sampling/branch-plan.js';
 import { createDenoise } from '../../../sampling/denoiser.js';
-import {
-  activeBranches,
-  type BranchPlan,
-  combinePredictions,
-  planBranches,
-} from '../../../sampling/guidance.js';
+import { activeBranches, combinePredictions } from '../../../sampling/guidance.js';
 import {
   type BranchSpec,
   groupByShape,

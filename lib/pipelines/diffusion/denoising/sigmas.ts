@@ -36,7 +36,7 @@ export function fullSigmas(
     checkSigmas(settings.sigmas, sampler, noiseSchedule);
     return { noiseSchedule, sigmas: settings.sigmas };
   }
-  if (sampler.ownSigmas && !isFlow(noiseSchedule))
+  if (settings.ownTimesteps && sampler.ownSigmas && !isFlow(noiseSchedule))
     return { noiseSchedule, sigmas: sampler.ownSigmas(noiseSchedule, steps) };
   const context = { schedule: noiseSchedule, alignYourSteps, ...range };
   const sigmas = settings.discardPenultimate
