@@ -13,7 +13,11 @@ export class UsageError extends Error {
 /** Abort reason when SIGINT or SIGTERM ends the program. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
-  constructor(readonly signal: NodeJS.Signals) {
+  /** @param output the output that exists nevertheless, as a clause of the message */
+  constructor(
+    readonly signal: NodeJS.Signals,
+    readonly output = 'no output was written',
+  ) {
     super(`interrupted by ${signal}`);
   }
 }
@@ -23,7 +27,7 @@ export function report(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
   const interruption = interruptionOf(error);
   if (interruption) {
-    process.stderr.write('safelight: interrupted, no output was written\n');
+    process.stderr.write(`safelight: interrupted, ${interruption.output}\n`);
     return interruption.signal === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted;
   }
   process.stderr.write(`safelight: ${sentence(error)}\n`);

@@ -3,7 +3,16 @@ import { bytes, duration } from './output.js';
 
 /** Progress of a pipeline, conversion or download; `load`, `convert` and `pull` count bytes. */
 export interface Report {
-  readonly phase: 'load' | 'encode' | 'denoise' | 'codes' | 'decode' | 'convert' | 'pull';
+  readonly phase:
+    | 'load'
+    | 'encode'
+    | 'denoise'
+    | 'codes'
+    | 'decode'
+    | 'upscale'
+    | 'convert'
+    | 'pull'
+    | 'grid';
   readonly step: number;
   readonly steps: number;
   /** Bytes per second and remaining seconds, if known more precisely than from the average of the phase. */
@@ -23,11 +32,18 @@ const LABELS = {
   denoise: 'Denoising',
   codes: 'Sampling',
   decode: 'Decoding',
+  upscale: 'Upscaling',
   convert: 'Converting',
   pull: 'Downloading',
+  grid: 'Generating',
 } as const;
 /** Units of phases whose progress is not in bytes. */
-const UNITS: Partial<Record<Report['phase'], string>> = { denoise: 'step', codes: 'index' };
+const UNITS: Partial<Record<Report['phase'], string>> = {
+  denoise: 'step',
+  codes: 'index',
+  upscale: 'tile',
+  grid: 'cell',
+};
 const BAR_WIDTH = 30;
 /** Minimum milliseconds between updates on a terminal and between lines in a log. */
 const PAINT_EVERY = 50;

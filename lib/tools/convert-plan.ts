@@ -99,7 +99,7 @@ function shapeOf(shape: readonly number[], turned: boolean, convolution: boolean
 }
 
 /** Transposes an entry when it is written; one that the source stores transposed is written unchanged. */
-function transposed(entry: WeightPlanEntry, shape: readonly number[]): WeightPlanEntry {
+export function transposed(entry: WeightPlanEntry, shape: readonly number[]): WeightPlanEntry {
   const { transform, ...rest } = entry;
   return transform?.op === 'transpose'
     ? { ...rest, shape }

@@ -87,6 +87,12 @@ async function singleComponent(path: string, ema: boolean | undefined): Promise<
 function fromModel(source: ModelSource): ConvertSource {
   const { family, textEncoders, unet, autoencoder } = source;
   const layout = stableDiffusionDefinition(family)?.layouts[0];
+  if (autoencoder.kind === 'tiny_autoencoder') {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${autoencoder.weights.where} is a tiny autoencoder, which a converted model cannot contain; leave out the vae option and pass it when the model is loaded`,
+    );
+  }
   if (layout === undefined || autoencoder.kind !== 'autoencoder_kl') {
     throw new SafelightError(
       'UNSUPPORTED_MODEL',

@@ -44,6 +44,7 @@ export class TypeChoice {
     keep: readonly Keep[],
   ) {
     oneOf('storage', storage, convertStorages);
+    if (!Array.isArray(keep)) throw invalidOption('keep', 'an array of { pattern, type }', keep);
     // Array.from also visits holes of sparse arrays.
     this.rules = Array.from(keep, (rule) => checkRule(rule));
   }

@@ -1,26 +1,20 @@
 /** Conversion of models to a single GGUF file with quantized weights, configs and tokenizers. */
-import { resolve } from 'node:path';
 import { type LoraOption, resolveLoras } from '../adapters/lora-options.js';
-import type { StorageType } from '../binding/types.js';
-import { writeWeights } from '../binding/write-weights.js';
 import { checkOpen, checkWriting, openKeys } from '../checkpoint/check-open.js';
 import { CONFIG_KEY } from '../checkpoint/config/embedded-config.js';
 import { tokenizerKey } from '../checkpoint/embedded-model.js';
 import { type GgufWritable, layoutGguf } from '../checkpoint/formats/gguf-writer.js';
 import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
-import { storedBytes } from '../checkpoint/weights/storage.js';
-import { invalidOption, throwIfAborted } from '../errors.js';
+import { invalidOption } from '../errors.js';
 import { pathOf, STDOUT } from '../files/destination.js';
-import { writeLargeOutput } from '../files/write.js';
 import { checkCallback } from '../known-keys.js';
-import { withRowBlocks } from '../modules/row-blocks.js';
-import { elementCount } from '../tensor/shape.js';
 import { serializeTokenizer } from '../tokenizers/reading/tokenizer-embedded.js';
 import { type OnWarning, type Warning, Warnings } from '../warnings.js';
 import { planMerge } from './convert-loras.js';
-import { joinPlans, planPart } from './convert-plan.js';
+import { type OutputTensor, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
 import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
+import { type FileLayout, type TypeSizes, verifySource, writeModel } from './write-model.js';
 
 export interface ConvertOptions extends OpenModelOptions {
   /** Type of matrices; default f16. Norms and biases are always f32, other weights f16. */
@@ -49,7 +43,7 @@ export interface ConvertResult {
   /** Number of tensors. */
   readonly tensors: number;
   /** Number of tensors and bytes per type, sorted by bytes in descending order. */
-  readonly types: readonly { readonly type: StorageType; readonly tensors: number; readonly bytes: number }[];
+  readonly types: TypeSizes;
   /** Tensors of LoRAs that match nothing in the model. */
   readonly warnings: readonly Warning[];
 }
@@ -93,47 +87,41 @@ export async function convertModel(
   const target = typeof output === 'string' || (output as unknown) instanceof URL ? pathOf(output) : '';
   if (target !== STDOUT && !target.toLowerCase().endsWith('.gguf'))
     throw invalidOption('output', 'a path that ends in .gguf, or - for stdout', output);
-  if (!Number.isInteger(threads) || threads < 0 || threads > 256)
-    throw invalidOption('threads', 'an integer between 1 and 256', threads);
-  if (!Array.isArray(keep)) throw invalidOption('keep', 'an array of { pattern, type }', keep);
+  checkThreads(threads);
   const choice = new TypeChoice(storage, keep);
   const source = await openConvertSource(path, open);
   const planned = source.parts.map((part) => planPart(part, choice));
   const tensors = planned.flatMap((part) => part.tensors);
   choice.checkUse(tensors.map(({ name }) => name));
-  const layout = layoutGguf(
-    metadataOf(source, storage),
+  const layout = ggufLayout(source, storage, tensors);
+  await verifySource(source, planned, signal);
+  const merge = await planMerge(source, path, planned, adapters, warnings, signal);
+  const written = await writeModel(target, planned, layout, merge, { threads, signal, onProgress });
+  return { ...written, family: source.config.family, warnings: warnings.list };
+}
+
+/** @throws INVALID_OPTION */
+export function checkThreads(threads: unknown): void {
+  if (!Number.isInteger(threads) || Number(threads) < 0 || Number(threads) > 256)
+    throw invalidOption('threads', 'an integer between 1 and 256', threads);
+}
+
+/**
+ * Lays out a GGUF file with the source's configs and tokenizers.
+ * @param notes further texts of the metadata
+ */
+export function ggufLayout(
+  source: ConvertSource,
+  storage: ConvertStorage,
+  tensors: readonly OutputTensor[],
+  notes: Readonly<Record<string, string>> = {},
+): FileLayout {
+  const metadata = metadataOf(source, storage);
+  for (const [key, value] of Object.entries(notes)) metadata.set(key, { type: 'string', value });
+  return layoutGguf(
+    metadata,
     tensors.map(({ name, type, shape }) => ({ name, type: type.toUpperCase(), shape })),
   );
-  const { plan, offsets } = joinPlans(planned, layout.offsets, ({ shape, storage: type }) =>
-    storedBytes(elementCount(shape), type as StorageType),
-  );
-  for (const [i, { weights }] of source.parts.entries())
-    await weights.verify(
-      planned[i]!.tensors.flatMap((tensor) => tensor.entries),
-      signal,
-    );
-  const merge = await planMerge(source, path, planned, adapters, warnings, signal);
-  throwIfAborted(signal);
-  const absolute = target === STDOUT ? STDOUT : resolve(target);
-  await writeLargeOutput(absolute, async (handle, temporary) => {
-    await handle.writeFile(layout.header);
-    await handle.truncate(layout.size);
-    await withRowBlocks(plan, { threads, signal }, (blockPlan) =>
-      writeWeights({ path: temporary, plan: blockPlan, offsets, threads, ...merge }, { signal, onProgress }),
-    );
-  });
-  return {
-    path: absolute,
-    bytes: layout.size,
-    family: source.config.family,
-    tensors: tensors.length,
-    types: typesOf(
-      tensors.map(({ type }) => type),
-      layout.lengths,
-    ),
-    warnings: warnings.list,
-  };
 }
 
 function metadataOf(
@@ -160,13 +148,4 @@ function metadataOf(
     [CONFIG_KEY, { type: 'string', value: JSON.stringify({ ...config, text_encoders }) }],
     ...tokenizers.map((value, i): [string, GgufWritable] => [tokenizerKey(i), { type: 'string', value }]),
   ]);
-}
-
-function typesOf(types: readonly StorageType[], lengths: readonly number[]): ConvertResult['types'] {
-  const groups = new Map<StorageType, { tensors: number; bytes: number }>();
-  types.forEach((type, i) => {
-    const { tensors, bytes } = groups.get(type) ?? { tensors: 0, bytes: 0 };
-    groups.set(type, { tensors: tensors + 1, bytes: bytes + lengths[i]! });
-  });
-  return [...groups].map(([type, group]) => ({ type, ...group })).sort((a, b) => b.bytes - a.bytes);
 }

@@ -29,11 +29,12 @@ class write_worker : public promise_worker {
   protected:
     void execute() override {
         int threads = request_.threads > 0 ? request_.threads : physical_cores();
-        std::unique_ptr<entry_changes> changes;
+        std::unique_ptr<value_changes> changes;
         if (request_.patches) {
             changes = std::make_unique<entry_changes>(*request_.patches, request_.plan, request_.transposed,
                                                       threads, token());
         }
+        if (request_.blends) changes = std::make_unique<entry_blends>(*request_.blends, request_.plan);
         write_weights(request_.plan, request_.offsets, request_.path,
                       {threads, token(), [this](uint64_t done, uint64_t total) { report(done, total); },
                        changes.get()});

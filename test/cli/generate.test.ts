@@ -122,19 +122,52 @@ describe('safelight generate', () => {
 });
 
 describe('safelight generate when it is stopped', () => {
-  const long = ['generate', 'a red apple', '--steps', '900', '--count', '4'];
+  const long = ['generate', 'a red apple', '--steps', '900', '--count', '4', '--batch', '1'];
 
-  it.each([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)('exits on %s with code %d and without a file', async (signal, code) => {
+  const step = /Denoising step [1-9]/;
+
+  it('writes the image of the last step on SIGINT and exits with code 130', async () => {
+    const running = start([...long, '--seed', '5'], folder.path);
+    await running.stderrHas(step);
+    running.child.kill('SIGINT');
+    const { code, stdout, stderr } = await running.result;
+    expect(stderr).toContain(
+      'Finishing with what is done so far (press Ctrl-C again to quit immediately) ...',
+    );
+    expect(stderr).toContain('safelight: interrupted, 1 of 4 images written');
+    expect(stdout).toContain('safelight-5.png  128x128, seed 5\n1 image in ');
+    expect(code).toBe(130);
+    expect(readdirSync(folder.path)).toEqual(['safelight-5.png']);
+    expect((await readImage(readFileSync(folder.file('safelight-5.png')))).width).toBe(128);
+  });
+
+  it('writes the images that are finished on SIGINT, and the current one', async () => {
+    const args = ['a red apple', '--steps', '12', '--count', '40', '--batch', '1', '--seed', '5', '--json'];
+    const running = start(['generate', ...args, '--output', 'a.png'], folder.path);
+    await running.stderrHas(/Decoding 1\/40/);
+    running.child.kill('SIGINT');
+    const { code, stdout } = await running.result;
+    const { images } = JSON.parse(stdout) as { images: { file: string; seed: number }[] };
+    expect(code).toBe(130);
+    expect(images.length).toBeGreaterThanOrEqual(2);
+    expect(images.length).toBeLessThan(40);
+    expect(readdirSync(folder.path).sort()).toEqual(images.map(({ file }) => file).sort());
+    // The first one is complete, the last one is not.
+    const whole = summary(
+      await run(['generate', ...args.filter((_, i) => i !== 3 && i !== 4), '-o', 'b.png'], folder.path),
+    );
+    expect(whole.images).toHaveLength(1);
+    expect(readFileSync(folder.file('a.png')).equals(readFileSync(folder.file('b.png')))).toBe(true);
+  });
+
+  it('exits on SIGTERM with code 143 and without a file', async () => {
     const running = start(long, folder.path);
-    await running.stderrHas(/Denoising step/);
-    running.child.kill(signal);
+    await running.stderrHas(step);
+    running.child.kill('SIGTERM');
     const result = await running.result;
     expect(result.stderr).toContain('safelight: interrupted, no output was written');
     expect(result.stdout).toBe('');
-    expect(result.code).toBe(code);
+    expect(result.code).toBe(143);
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
@@ -146,12 +179,15 @@ describe('safelight generate when it is stopped', () => {
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
-  it('stops at once on a second SIGINT', async () => {
-    const running = start(long, folder.path);
-    await running.stderrHas(/Denoising step/);
+  it('stops at once and writes nothing on a second SIGINT', async () => {
+    // An image of this size takes seconds to decode.
+    const running = start([...long, '--width', '512', '--height', '512'], folder.path);
+    await running.stderrHas(step);
     running.child.kill('SIGINT');
+    await running.stderrHas(/Finishing/);
     running.child.kill('SIGINT');
-    expect((await running.result).code).toBe(130);
+    const { code, stdout } = await running.result;
+    expect([code, stdout]).toEqual([130, '']);
     expect(readdirSync(folder.path)).toEqual([]);
   });
 

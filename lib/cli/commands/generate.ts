@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
 import type { OnWarning } from '../../warnings.js';
-import { UsageError } from '../failure.js';
+import { Interruption, UsageError } from '../failure.js';
 import { addGenerateOptions, type GenerateFlags, toGenerateOptions } from '../generate-options.js';
-import { interruptible } from '../interrupt.js';
+import { interruptible, wasFinished } from '../interrupt.js';
 import {
   addCommonOptions,
   addModelOptions,
@@ -32,7 +32,9 @@ type Flags = GenerateFlags &
 export function generateCommand(): Command {
   const command = new Command('generate')
     .summary('generate images from a prompt')
-    .description('Generate images from a prompt.')
+    .description(
+      'Generate images from a prompt. Ctrl-C writes the images so far; a second one ends at once and writes nothing.',
+    )
     .argument(
       '[prompt]',
       "prompt in A1111's syntax: (more:1.3), [less], [from:to:when], [a|b], AND, BREAK, <lora:name:1>; for models with a text encoder",
@@ -45,11 +47,14 @@ export function generateCommand(): Command {
     .option('--no-metadata', 'omit the generation parameters from the PNG');
   addGenerateOptions(command);
   addPromptFiles(command);
-  addModelOptions(command);
+  addModelOptions(command).option(
+    '--preview-vae <path>',
+    'tiny autoencoder (TAESD) that decodes previews: file or folder',
+  );
   addRunOptions(command);
   addCommonOptions(
     command,
-    'print only {"images":[{"file","seed","width","height"}],"seconds","warnings"} on stdout',
+    'print only {"images":[{"file","seed","width","height"}],"seconds","warnings"} on stdout, and "defaults" of few-step models',
   );
   return command.action(generate);
 }
@@ -69,9 +74,20 @@ async function generate(prompt: string | undefined, flags: Flags): Promise<void>
   const options = toGenerateOptions(prompt, flags);
   await checkBeforeLoading(options, flags);
   const start = performance.now();
-  const progress = createProgress({ quiet: flags.quiet ?? false });
+  const display = createProgress({ quiet: flags.quiet ?? false });
+  let begun = false;
+  const progress: ProgressDisplay = {
+    ...display,
+    show: (report) => {
+      begun ||= report.phase === 'decode' || (report.phase === 'denoise' && report.step > 0);
+      display.show(report);
+    },
+  };
   try {
-    await interruptible((signal) => run(options, flags, progress, signal, start));
+    await interruptible(
+      (signal) => run(options, flags, progress, signal, start),
+      () => begun,
+    );
   } finally {
     progress.clear();
   }
@@ -88,7 +104,7 @@ async function run(
   const onWarning: OnWarning = ({ code, message }) => warnings.add(code, message);
   const pipeline = await openPipeline(flags, { signal, onProgress: progress.show, onWarning });
   try {
-    const { images: generated } = await pipeline.generate({
+    const { images: generated, defaults } = await pipeline.generate({
       ...options,
       ...{ signal, onProgress: progress.show },
       onWarning,
@@ -101,9 +117,14 @@ async function run(
     const seconds = Math.round(performance.now() - start) / 1000;
     progress.clear();
     const images = generated.map(({ seed, width, height }, i) => ({ file: files[i], seed, width, height }));
-    if (flags.json) return printJson({ images, seconds, warnings: warnings.list });
-    for (const { file, seed, width, height } of images) print(`${file}  ${width}x${height}, seed ${seed}`);
-    print(`${images.length === 1 ? '1 image' : `${images.length} images`} in ${duration(seconds)}`);
+    if (flags.json)
+      printJson({ images, ...(defaults ? { defaults } : {}), seconds, warnings: warnings.list });
+    else {
+      for (const { file, seed, width, height } of images) print(`${file}  ${width}x${height}, seed ${seed}`);
+      print(`${images.length === 1 ? '1 image' : `${images.length} images`} in ${duration(seconds)}`);
+    }
+    if (wasFinished(signal))
+      throw new Interruption('SIGINT', `${images.length} of ${options.count ?? 1} images written`);
   } finally {
     await pipeline.dispose();
   }
@@ -121,7 +142,10 @@ async function checkFolders({ loras, embeddings, wildcards }: PromptFileFlags): 
 }
 
 /** Validates as much as possible before the model is loaded, which may take minutes. */
-async function checkBeforeLoading(options: GenerateOptions, flags: Flags): Promise<void> {
+export async function checkBeforeLoading(
+  options: GenerateOptions,
+  flags: Pick<Flags, 'output' | 'json' | keyof ModelOptions | keyof PromptFileFlags>,
+): Promise<void> {
   const { resolveOptions } = await import('../../pipelines/options.js');
   const anySize = 1;
   resolveOptions(options, {}, anySize);

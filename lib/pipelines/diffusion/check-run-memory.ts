@@ -1,7 +1,7 @@
 /** Checks before sampling that the runs of a call fit in memory. */
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/memory-fit.js';
-import type { BranchPlan } from '../../sampling/guidance.js';
+import type { BranchPlan } from '../../sampling/branch-plan.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
 import { sequentialGuidance } from './denoising/sequential-guidance.js';
 

@@ -1,10 +1,12 @@
 /** Generation of images: encodes prompts, denoises batches and decodes latents. Yields each step of the sampler. */
 
+import type { GenerationDefaults } from '../../checkpoint/config/types.js';
 import type { Evaluations } from '../../conditioning/prompt-schedule.js';
 import { throwIfAborted, unlessAborted } from '../../errors.js';
-import type { LoadedModel } from '../../families/shared/loaded-model.js';
+import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import type { SamplingSettings } from '../../options/settings/sampling.js';
-import { type Guidance, type GuidanceSchedule, planBranches } from '../../sampling/guidance.js';
+import { planBranches } from '../../sampling/branch-plan.js';
+import type { Guidance, GuidanceSchedule } from '../../sampling/guidance.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { Warning } from '../../warnings.js';
 import type { GeneratedImage } from '../image-result.js';
@@ -25,6 +27,7 @@ import type { Pass, Plan } from './plan.js';
 import { AdaptedPass, evaluationsOf } from './prompts/adapted-pass.js';
 import { hashFields } from './prompts/adapter-hashes.js';
 import { alignEncodings } from './prompts/prompt-encodings.js';
+import { withoutUnusedNegative } from './prompts/unused-negative.js';
 import { batchSeeds, type ImageBatch } from './seeds.js';
 import { planTextToImage } from './text-to-image.js';
 
@@ -47,6 +50,11 @@ export interface GenerateResult {
   /** Duration of the call in seconds. */
   readonly seconds: number;
   readonly warnings: readonly Warning[];
+  /**
+   * Default options that determined the images because the model or a LoRA is distilled for few steps; undefined if there
+   * are none. Also stated in a FEW_STEP_DEFAULTS warning.
+   */
+  readonly defaults?: GenerationDefaults;
 }
 
 /**
@@ -62,7 +70,8 @@ type Steps<T> = AsyncGenerator<GenerationStep, T>;
  * @throws INVALID_OPTION, FILE_NOT_FOUND, INVALID_IMAGE, ADAPTER_NOT_FOUND, ADAPTER_MISMATCH, UNSUPPORTED_ADAPTER,
  *   UNSUPPORTED_MODEL, NOT_FINITE, DOES_NOT_FIT, OUT_OF_MEMORY, ABORTED, DISPOSED, and errors of loading a module
  */
-export async function* generateSteps(loaded: LoadedModel, settings: Settings): Steps<GenerateResult> {
+export async function* generateSteps(loaded: LoadedModel, given: Settings): Steps<GenerateResult> {
+  const settings = withoutUnusedNegative(loaded, given);
   const reporter = new ProgressReporter(settings.onProgress);
   const { prompt, negative, hires } = settings;
   const texts = { prompt, negative };
@@ -122,7 +131,11 @@ async function* adaptedSteps(
     run.sessions[Symbol.dispose]();
   }
   reporter.report('decode', count, count);
-  return { images, seed, seconds: reporter.elapsed, warnings: settings.warnings.list };
+  const { warnings, fewStepDefaults: defaults } = settings;
+  return {
+    ...{ images, seed, seconds: reporter.elapsed, warnings: warnings.list },
+    ...(defaults ? { defaults } : {}),
+  };
 }
 
 function planOf(loaded: LoadedModel, settings: Settings): Promise<Plan> {
@@ -157,13 +170,15 @@ async function prepare(
   const steps = evaluationsOf(sampling);
   const conditioning = await encode(loaded, settings, first, plan, { steps });
   const { width, height } = plan;
-  const sizes = [{ width, height, conditioning, guidance: guidanceOf(sampling), patches: first.patches }];
+  const sizes = [
+    { width, height, conditioning, guidance: guidanceOf(sampling, loaded.facts), patches: first.patches },
+  ];
   let second = conditioning;
   if (hires && settings.hires) {
     const settled = settings.hires;
     const evaluations = { steps: evaluationsOf(settled.sampling, settled.steps), before: steps };
     second = await encode(loaded, settings, last, hires, evaluations);
-    const guidance = guidanceOf(settled.sampling);
+    const guidance = guidanceOf(settled.sampling, loaded.facts);
     const size = { width: hires.width, height: hires.height };
     sizes.push({ ...size, conditioning: second, guidance, patches: last.patches });
   }
@@ -195,9 +210,10 @@ function encode(
 }
 
 /** Returns the guidance of sampling settings. */
-export function guidanceOf(sampling: SamplingSettings): Guidance {
+export function guidanceOf(sampling: SamplingSettings, { guidance }: Pick<ModelFacts, 'guidance'>): Guidance {
   const { cfg, guidanceInterval, guidanceRescale } = sampling;
-  return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale };
+  const embedded = guidance === 'embedded';
+  return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale, embedded };
 }
 
 /** The passes of a call, with their combined progress. */
@@ -251,7 +267,7 @@ class Run {
       sampler: sampling.sampler,
       samplerOptions: sampling.sampling,
       conditioning: this.conditionings[number - 1]!,
-      guidance: guidanceOf(sampling),
+      guidance: guidanceOf(sampling, this.loaded.facts),
       sessions: this.sessions,
       deepCache: sampling.deepCache,
       ...{ taps, predictions, edit, signal, finish },

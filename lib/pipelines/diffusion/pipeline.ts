@@ -115,7 +115,11 @@ export class Pipeline implements AsyncDisposable {
     const { defaults, downsampleFactor, condition } = loaded.facts;
     const withBatch = loaded.lean ? { batch: 1, ...options } : options;
     return new GenerationStream(
-      generateEach(loaded, resolveEach(withBatch, defaults, downsampleFactor, condition, this.files)),
+      generateEach(
+        loaded,
+        resolveEach(withBatch, defaults, downsampleFactor, condition, this.files),
+        withBatch,
+      ),
     );
   }
 

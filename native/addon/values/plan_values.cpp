@@ -118,6 +118,11 @@ write_request to_write_request(const Napi::Value & value) {
             out.transposed.insert(to_text(transposed.Get(i), "a transposed entry"));
         }
     }
+    Napi::Value blends = from.Get("blends");
+    if (!blends.IsUndefined()) {
+        if (out.patches) expected("either patches or blends", "the output");
+        out.blends = to_blend_plan(blends);
+    }
     out.threads = to_threads(from.Get("threads"));
     return out;
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "runtime/module.h"
+#include "runtime/weights/entry_blends.h"
 
 namespace safelight {
 
@@ -16,6 +17,7 @@ struct write_request {
     std::vector<uint64_t> offsets;
     std::optional<patch_plan> patches;  // of entries, by name
     std::set<std::string> transposed;   // patched entries that are written as columns x rows
+    std::optional<blend_plan> blends;   // of entries, instead of patches
     int threads = 0;
 };
 
@@ -29,6 +31,7 @@ run_inputs to_inputs(const Napi::Value & value);
 ggml_type to_storage(const Napi::Value & value, const std::string & name);
 weight_plan to_plan(const Napi::Value & value);
 patch_plan to_patch_plan(const Napi::Value & value);
+blend_plan to_blend_plan(const Napi::Value & value);
 write_request to_write_request(const Napi::Value & value);
 module_options to_module_options(const Napi::Value & value);
 void read_run_options(const Napi::Value & value, run_request & request);

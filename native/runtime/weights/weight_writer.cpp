@@ -79,8 +79,8 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
            ggml_type_size(p.entry->storage);
 }
 
-// Appends the pieces of an entry to `out`; a single one if its values are changed.
-void append_pieces(const weight_entry & entry, source & origin, uint64_t to, bool changed,
+// Appends the pieces of an entry to `out`; a single one unless it is divisible.
+void append_pieces(const weight_entry & entry, source & origin, uint64_t to, bool divisible,
                    std::vector<piece> & out) {
     const std::byte * from = origin.file->data() + entry.offset;
     bool transposed = entry.op == weight_entry::transform::transpose;
@@ -92,20 +92,20 @@ void append_pieces(const weight_entry & entry, source & origin, uint64_t to, boo
                                           std::to_string(ggml_blck_size(entry.storage)));
     }
     int64_t rows = element_count(entry.dims) / row;
-    int64_t step = changed ? rows : std::max<int64_t>(1, piece_elements / row);
+    int64_t step = divisible ? std::max<int64_t>(1, piece_elements / row) : rows;
     for (int64_t begin = 0; begin < rows; begin += step) {
         out.push_back({&entry, &origin, from, to, row, begin, std::min(rows, begin + step)});
         origin.pieces_left++;
     }
 }
 
-// Converts a whole entry to f32, changes it, and converts it to its storage type.
+// Converts rows of an entry to f32, changes them, and converts them to its storage type.
 void convert_changed(const piece & p, const value_changes & changes, std::byte * to) {
     weight_entry expanded = *p.entry;
     expanded.storage = GGML_TYPE_F32;
     std::vector<float> values(static_cast<size_t>((p.end - p.begin) * p.row));
     convert_rows(expanded, p.from, p.row, p.begin, p.end, values.data());
-    changes.apply(*p.entry, values);
+    changes.apply(*p.entry, {p.row, p.begin, p.end}, values);
     encode(p.entry->storage, values.data(), to, static_cast<int64_t>(values.size()), p.row);
 }
 
@@ -131,7 +131,8 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
         if (changed && !encodable(entry.storage)) {
             throw error("INVALID_OPTION", "Expected a type for " + entry.name + " that can be written");
         }
-        append_pieces(entry, sources.emplace_back(file->second.get()), offsets[i], changed, pieces);
+        append_pieces(entry, sources.emplace_back(file->second.get()), offsets[i],
+                      !changed || options.changes->divisible(), pieces);
     }
     uint64_t total = 0, done = 0;
     for (const piece & p : pieces) {
@@ -151,6 +152,7 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
         output.write(bytes, p.to + bytes_of_rows(p, p.begin));
         if (--p.origin->pieces_left == 0) {
             p.origin->file->discard_pages(p.entry->offset, p.entry->length);
+            if (options.changes != nullptr) options.changes->release(*p.entry);
         }
         std::lock_guard<std::mutex> lock(reporting);
         done += bytes.size();

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { aborted } from '../../../lib/errors.js';
 import { Autoencoder } from '../../../lib/modules/autoencoder.js';
@@ -24,11 +25,11 @@ const red = {
 };
 
 /** Aborts a signal as evaluation number `at` of the U-Net begins, and counts the evaluations. */
-function abortingAt(at: number) {
+function abortingAt(at: number, reason?: unknown) {
   const finish = new AbortController();
   const evaluate = UNet.prototype.forward;
   const spy = vi.spyOn(UNet.prototype, 'forward').mockImplementation(function (this: UNet, ...given) {
-    if (spy.mock.calls.length === at) queueMicrotask(() => finish.abort());
+    if (spy.mock.calls.length === at) queueMicrotask(() => finish.abort(reason));
     return evaluate.apply(this, given);
   });
   return { finish: finish.signal, evaluations: () => spy.mock.calls.length };
@@ -177,6 +178,65 @@ describe('finish', () => {
     const options = { ...APPLE, count: 4, steps: 1, finish: finish.signal, onProgress };
     const { images } = await pipeline.generate(options);
     expect([images.length, decoding.ended]).toEqual([4, 4]);
+  });
+});
+
+describe("signal with the reason 'finish'", () => {
+  const four = { ...APPLE, count: 4, batch: 2, sampler: 'euler' };
+
+  it('returns what the option finish returns', async () => {
+    const wanted = await pipeline.generate({ ...four, finish: abortingAt(8).finish });
+    vi.restoreAllMocks();
+    const { finish: signal, evaluations } = abortingAt(8, 'finish');
+    const { images } = await pipeline.generate({ ...four, signal });
+    expect(evaluations()).toBe(8);
+    expect(images.map(({ seed }) => seed)).toEqual([3, 4, 5, 6]);
+    expect(images.map(({ data }) => data)).toEqual(wanted.images.map(({ data }) => data));
+  });
+
+  it('ends the steps of a stream and resolves its result', async () => {
+    const stream = pipeline.stream({ ...four, signal: abortingAt(3, 'finish').finish });
+    let steps = 0;
+    for await (const _ of stream) steps++;
+    expect(steps).toBe(2);
+    expect((await stream.result).images).toHaveLength(2);
+  });
+
+  it('skips the remaining prompts of a list', async () => {
+    const signal = abortingAt(9, 'finish').finish;
+    const prompt = ['a red apple', 'a pear', 'a plum'];
+    const { images } = await pipeline.generate({ ...APPLE, prompt, sampler: 'euler', signal });
+    expect(images).toHaveLength(2);
+  });
+
+  it('acts together with the option finish, through AbortSignal.any, and before the call', async () => {
+    const own = abortingAt(3).finish;
+    const { images } = await pipeline.generate({
+      ...four,
+      finish: own,
+      signal: new AbortController().signal,
+    });
+    expect(images).toHaveLength(2);
+    vi.restoreAllMocks();
+    const any = AbortSignal.any([abortingAt(3, 'finish').finish, AbortSignal.timeout(60_000)]);
+    expect((await pipeline.generate({ ...four, signal: any })).images).toHaveLength(2);
+    const signal = AbortSignal.abort('finish');
+    expect((await pipeline.generate({ ...four, count: 1, signal })).images).toHaveLength(1);
+  });
+
+  it.each(['stop', 'Finish', undefined, new Error('finish')])(
+    'is not any other reason: %s rejects with ABORTED',
+    async (reason) => {
+      const { finish: signal } = abortingAt(3, reason);
+      const error = await pipeline.generate({ ...four, signal }).catch((thrown) => thrown);
+      expect(error).toMatchObject({ code: 'ABORTED', cause: signal.reason });
+    },
+  );
+
+  it('leaves no listener behind', async () => {
+    const { signal } = new AbortController();
+    await pipeline.generate({ ...APPLE, steps: 1, signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 });
 

@@ -73,6 +73,18 @@ describe('tags of networks that cannot be applied', () => {
   });
 });
 
+describe('comments in prompts', () => {
+  it('are removed and not recorded', async () => {
+    const [commented, plain] = [
+      await generate({ prompt: 'a red apple # or a pear\n# and more', negative: 'dark # very', ...SMALL }),
+      await generate({ prompt: 'a red apple', negative: 'dark', ...SMALL }),
+    ];
+    expect(commented.images[0]!.data).toEqual(plain.images[0]!.data);
+    expect(commented.images[0]!.parameters).toBe(plain.images[0]!.parameters);
+    expect((await pipeline.tokenize('apple # pear')).flatMap(({ tokens }) => tokens)).not.toContain('pear</w>');
+  });
+});
+
 describe('a prompt with several texts', () => {
   it('causes a warning where a single text is encoded, and none in a generation', async () => {
     const reported: Warning[] = [];
