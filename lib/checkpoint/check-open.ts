@@ -3,7 +3,7 @@ import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import type { OpenModelOptions } from './model-descriptor.js';
 
-export const openKeys = ['variant', 'vae', 'prediction', 'config', 'ema'] as const;
+export const openKeys = ['variant', 'vae', 'previewVae', 'prediction', 'config', 'ema'] as const;
 const PREDICTIONS = ['eps', 'v', 'x0'] as const;
 
 type Opening = Pick<OpenModelOptions, never> & { readonly [K in (typeof openKeys)[number]]?: unknown };
@@ -15,10 +15,11 @@ type Opening = Pick<OpenModelOptions, never> & { readonly [K in (typeof openKeys
 export function checkOpen(path: unknown, options: Opening, keys: readonly string[] = openKeys): void {
   checkPath('model', path);
   knownKeys('options', options, new Set(keys));
-  const { variant, vae, prediction, config, ema } = options;
+  const { variant, vae, previewVae, prediction, config, ema } = options;
   if (variant !== undefined && typeof variant !== 'string')
     throw invalidOption('variant', 'a string, such as fp16', variant);
   if (vae !== undefined) checkPath('vae', vae);
+  if (previewVae !== undefined) checkPath('previewVae', previewVae);
   if (prediction !== undefined) oneOf('prediction', prediction, PREDICTIONS);
   if (ema !== undefined && typeof ema !== 'boolean') throw invalidOption('ema', 'true or false', ema);
   const configs: readonly unknown[] = Array.isArray(config) ? config : [config];

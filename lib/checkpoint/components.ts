@@ -6,7 +6,7 @@ export type LatentScale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_fact
 
 /** A model as read from its folder or file, before options and checks across components are applied. */
 export interface UNetModelComponents
-  extends Omit<ModelSource, 'path' | 'family' | 'autoencoder' | 'components' | 'ignored'> {
+  extends Omit<ModelSource, 'path' | 'family' | 'autoencoder' | 'previewDecoder' | 'components' | 'ignored'> {
   /** Null if the `vae` option names another autoencoder. */
   readonly autoencoder: LatentSource | null;
   /** The latent scale of the model's scheduler, for a `vae` file without a config. */

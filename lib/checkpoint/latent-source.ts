@@ -2,6 +2,7 @@
 import { SafelightError } from '../errors.js';
 import { autoencoderDownsampleFactor } from './config/diffusers/autoencoder.js';
 import type { LatentSource, ModelSource, PixelSource } from './model-descriptor.js';
+import { tinyDownsampleFactor } from './tiny-autoencoder.js';
 import { ComponentWeights } from './weights/component.js';
 
 /** Returns the number of channels of a latent. */
@@ -11,7 +12,9 @@ export function latentChannels(source: LatentSource): number {
 
 /** Returns the number of image pixels per latent pixel, per side; 1 for models that sample pixels. */
 export function latentDownsampleFactor(source: LatentSource): number {
-  return source.kind === 'pixels' ? 1 : autoencoderDownsampleFactor(source.config);
+  if (source.kind === 'pixels') return 1;
+  if (source.kind === 'tiny_autoencoder') return tinyDownsampleFactor(source.config);
+  return autoencoderDownsampleFactor(source.config);
 }
 
 /**

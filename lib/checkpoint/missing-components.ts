@@ -5,6 +5,7 @@
 import { SafelightError } from '../errors.js';
 import { findUNet, type UNetLocation } from './naming/find-unet.js';
 import { hasFirstStage } from './open-first-stage.js';
+import { isTinyAutoencoder } from './tiny-autoencoder.js';
 import type { TensorIndex } from './weights/tensor-index.js';
 
 interface Kind {
@@ -68,7 +69,9 @@ function withoutUNet(tensors: TensorIndex, path: string): SafelightError {
   const has = (prefixes: readonly string[]): boolean =>
     names.some((name) => prefixes.some((prefix) => name.startsWith(prefix)));
   const text = has([...TEXT, ...SEPARATE_TEXT]);
-  const autoencoder = hasFirstStage(tensors, 'first_stage_model.') || (!text && hasFirstStage(tensors, ''));
+  const autoencoder =
+    hasFirstStage(tensors, 'first_stage_model.') ||
+    (!text && (hasFirstStage(tensors, '') || isTinyAutoencoder(tensors)));
   const none = `${path} contains no U-Net (model.diffusion_model.*)`;
   const present = [...(text ? ['text encoder'] : []), ...(autoencoder ? ['autoencoder (VAE)'] : [])];
   const missing = [

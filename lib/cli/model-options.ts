@@ -12,6 +12,7 @@ import { integer } from './numbers.js';
 export interface ModelOptions {
   readonly model?: string;
   readonly vae?: string;
+  readonly previewVae?: string;
   readonly variant?: string;
   readonly prediction?: 'eps' | 'v' | 'x0';
   readonly ema?: boolean;
@@ -97,6 +98,11 @@ export function addOfferedModels(command: Command): Command {
       '--models <folder>',
       'a folder of models, searched recursively; each is named by its path without extension',
     )
+    .option(
+      '--preview-vae <name=path>',
+      'tiny autoencoder (TAESD) that decodes the previews of a model; repeatable',
+      collect,
+    )
     .option('--no-starter', 'do not offer the bundled models starter and sketch unless they are named');
 }
 
@@ -158,8 +164,9 @@ export function addCommonOptions(command: Command, json = 'print only JSON on st
 }
 
 /** Returns the options that select the files of a model and how they are read. */
-export function openOptions({ vae, variant, prediction, ema, config }: ModelOptions): OpenModelOptions {
-  return withoutUndefined<OpenModelOptions>({ vae, variant, prediction, ema, config } as OpenModelOptions);
+export function openOptions(options: ModelOptions): OpenModelOptions {
+  const { vae, previewVae, variant, prediction, ema, config } = options;
+  return withoutUndefined({ vae, previewVae, variant, prediction, ema, config } as OpenModelOptions);
 }
 
 /** Removes undefined properties, because API options are optional properties without undefined. */

@@ -33,16 +33,24 @@ export function spansOf(length: number, tile: number, overlap: number): Spans {
   return { starts, size };
 }
 
-/** Returns the blend weights of each tile per output pixel along one side; they sum to 1 at every pixel. */
-export function blendWeights({ starts, size }: Spans, overlap: number, scale: number): Float64Array[] {
-  const ramp = overlap * scale;
+/**
+ * Returns the blend weights of each tile per output pixel along one side; they sum to 1 at every pixel.
+ * @param margin distance from a tile's inner edges within which its weight is 0, less than half of `overlap`
+ */
+export function blendWeights(
+  { starts, size }: Spans,
+  overlap: number,
+  scale: number,
+  margin = 0,
+): Float64Array[] {
+  const ramp = (overlap - 2 * margin) * scale;
   const last = starts.length - 1;
   const sums = new Float64Array(((starts[last] ?? 0) + size) * scale);
   const weights = starts.map((start, i) => {
     const tileWeights = Float64Array.from({ length: size * scale }, (_, k) => {
-      const rise = i === 0 ? 1 : (k + 0.5) / ramp;
-      const fall = i === last ? 1 : (size * scale - k - 0.5) / ramp;
-      return Math.min(1, rise, fall);
+      const rise = i === 0 ? 1 : (k + 0.5 - margin * scale) / ramp;
+      const fall = i === last ? 1 : (size * scale - k - 0.5 - margin * scale) / ramp;
+      return Math.max(0, Math.min(1, rise, fall));
     });
     tileWeights.forEach((weight, k) => {
       sums[start * scale + k]! += weight;

@@ -17,6 +17,8 @@ export const serveSchema = z.strictObject({
   model: z.array(z.string().min(1)).default([]),
   /** A folder of models, searched recursively; the models are offered under their file names. */
   models: z.string().min(1).optional(),
+  /** `NAME=PATH`: a tiny autoencoder that decodes the previews of a model. */
+  'preview-vae': z.array(z.string().min(1)).default([]),
   /** Offers the bundled models in addition to the others. */
   starter: z.boolean().default(true),
   host: z.string().min(1).default('127.0.0.1'),

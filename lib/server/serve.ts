@@ -52,6 +52,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
       memory: config.memory,
       storage: config.storage,
       threads: config.threads || undefined,
+      previewVaes: config['preview-vae'],
       ...promptFilesOf(config),
     }),
     {

@@ -16,6 +16,7 @@ interface Flags extends RunOptions {
   readonly queue: string;
   readonly model?: string[];
   readonly models?: string;
+  readonly previewVae?: string[];
   /** False with --no-starter. */
   readonly starter?: boolean;
   readonly memoryBudget?: number;
@@ -49,7 +50,7 @@ async function run(flags: Flags): Promise<void> {
   const { backend, storage, threads, memory } = flags;
   const config: WorkerConfig = {
     ...{ queue, model, models, starter, memoryBudget, idle, concurrency },
-    ...withoutUndefined({ backend, storage, threads, memory }),
+    ...withoutUndefined({ backend, storage, threads, memory, previewVaes: flags.previewVae }),
     ...(flags.quiet ? {} : { log }),
   };
   const { startWorker } = await import('../../jobs/worker.js');

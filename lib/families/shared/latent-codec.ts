@@ -1,15 +1,23 @@
-/** Codecs between images and scaled latents: KL autoencoder, VQ autoencoder, or identity for pixel-space models. */
+/**
+ * Codecs between images and scaled latents: KL autoencoder, tiny autoencoder, VQ autoencoder, or identity for pixel-space
+ * models.
+ */
 
 import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
-import type { AutoencoderConfig, VQModelConfig } from '../../checkpoint/config/types.js';
+import type {
+  AutoencoderConfig,
+  TinyAutoencoderConfig,
+  VQModelConfig,
+} from '../../checkpoint/config/types.js';
 import type { LatentSource } from '../../checkpoint/model-descriptor.js';
 import { invalidOption } from '../../errors.js';
 import { Autoencoder } from '../../modules/autoencoder.js';
+import { TinyAutoencoder } from '../../modules/codecs/tiny-autoencoder.js';
 import type { LoadOptions } from '../../modules/loaded-module.js';
 import { VQModel } from '../../modules/vq-model.js';
 import { throwIfNotFinite } from '../../tensor/finite.js';
 import { Tensor } from '../../tensor/tensor.js';
-import { latentsOf, unscaled } from './latents.js';
+import { latentsOf, scaled, unscaled } from './latents.js';
 
 interface Control {
   readonly signal?: AbortSignal | undefined;
@@ -75,13 +83,15 @@ export async function loadCodec(source: LatentSource, options: LoadOptions): Pro
       return new DistributionCodec(await Autoencoder.load(source, options), source.config);
     case 'vq_model':
       return new CodebookCodec(await VQModel.load(source, options), source.config);
+    case 'tiny_autoencoder':
+      return new TinyCodec(await TinyAutoencoder.load(source, options), source.config);
     case 'pixels':
       return new PixelCodec(source.config.latent_channels);
   }
 }
 
 /** Base of codecs that delegate size, nodes and memory to a module. */
-abstract class ModuleCodec<Model extends Autoencoder | VQModel> {
+abstract class ModuleCodec<Model extends Autoencoder | TinyAutoencoder | VQModel> {
   constructor(protected readonly model: Model) {}
 
   decodeBytes(height: number, width: number, signal?: AbortSignal): Promise<number> {
@@ -147,12 +157,7 @@ class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
 
   async encode(image: Tensor, { signal }: Control = {}): Promise<EncodedImage> {
     const { latent } = await this.model.encode(image, { signal });
-    const scaled = Tensor.from(
-      latent.data.map((value) => value * this.config.scaling_factor),
-      latent.shape,
-    );
-    throwIfNotFinite(scaled.data, 'The encoded image');
-    return { shape: latent.shape, size: latent.size, latents: () => scaled };
+    return encodedAs(scaled(latent, { scaling_factor: this.config.scaling_factor, shift_factor: 0 }));
   }
 
   async decode(latent: Tensor, { signal }: Control = {}): Promise<Tensor> {
@@ -170,6 +175,38 @@ class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
   private unscale(latent: Tensor): Tensor {
     return unscaled(latent, { scaling_factor: this.config.scaling_factor, shift_factor: 0 });
   }
+}
+
+/** Tiny autoencoder: latents are the encoder's output. */
+class TinyCodec extends ModuleCodec<TinyAutoencoder> implements LatentCodec {
+  constructor(
+    model: TinyAutoencoder,
+    private readonly config: TinyAutoencoderConfig,
+  ) {
+    super(model);
+  }
+
+  async encode(image: Tensor, control: Control = {}): Promise<EncodedImage> {
+    return encodedAs(scaled(await this.model.encode(image, control), this.config));
+  }
+
+  async decode(latent: Tensor, control: Control = {}): Promise<Tensor> {
+    return this.model.decode(unscaled(latent, this.config), control);
+  }
+
+  async tapEncoder(image: Tensor, taps: readonly string[], { signal }: Control = {}) {
+    return (await this.model.encodeWhole(image, { signal, taps })).taps;
+  }
+
+  async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
+    return (await this.model.decodeWhole(unscaled(latent, this.config), { signal, taps })).taps;
+  }
+}
+
+/** Returns the result of an encoder without a distribution. @throws NOT_FINITE */
+function encodedAs(latent: Tensor): EncodedImage {
+  throwIfNotFinite(latent.data, 'The encoded image');
+  return { shape: latent.shape, size: latent.size, latents: () => latent };
 }
 
 /** Identity for pixel-space models: latents are pixels in -1..1; with one channel, the mean of the colours. */

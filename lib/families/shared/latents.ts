@@ -46,11 +46,18 @@ export function latentsOf(moments: Tensor, config: AutoencoderConfig, noise?: Fl
   return Tensor.from(out, [count, ...shape]);
 }
 
+type Scale = Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>;
+
+/** Scales latents for the sampler: (z - shift) * scale. */
+export function scaled(latent: Tensor, { scaling_factor: scale, shift_factor: shift }: Scale): Tensor {
+  return Tensor.from(
+    latent.data.map((z) => (z - shift) * scale),
+    latent.shape,
+  );
+}
+
 /** Reverts the scaling of latents for the decoder: z / scale + shift. */
-export function unscaled(
-  latent: Tensor,
-  { scaling_factor: scale, shift_factor: shift }: Pick<AutoencoderConfig, 'scaling_factor' | 'shift_factor'>,
-): Tensor {
+export function unscaled(latent: Tensor, { scaling_factor: scale, shift_factor: shift }: Scale): Tensor {
   return Tensor.from(
     latent.data.map((z) => z / scale + shift),
     latent.shape,

@@ -64,6 +64,8 @@ export interface ModelSpec<Model extends ModelDescriptor, C> {
     patches?: string,
   ): Promise<DenoiseModel>;
   codec(model: Model, get: GetComponent<C>, signal?: AbortSignal): Promise<LatentCodec>;
+  /** Returns the codec that decodes previews; without one, previews are approximated. */
+  previewCodec?(model: Model, get: GetComponent<C>): Promise<LatentCodec> | undefined;
   /** Defined for families that support LoRAs. */
   loras?(model: Model, get: GetComponent<C>): LoraTarget;
   /** Defined for families whose prompts can be tokenized and encoded separately. */
@@ -98,7 +100,10 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
       );
     }
     this.slots = slots;
-    this.preview = new LatentPreview(() => this.codec());
+    this.preview = new LatentPreview(
+      () => this.codec(),
+      () => this.spec.previewCodec?.(this.model, this.get),
+    );
   }
 
   available(where: Pick<MemoryInfo, 'backend' | 'device'>): number | undefined {

@@ -1,5 +1,5 @@
 /**
- * Opens a single U-Net, autoencoder (KL or VQ) or text encoder: a component's folder, or a file that is not a
+ * Opens a single U-Net, autoencoder (KL, VQ or tiny) or text encoder: a component's folder, or a file that is not a
  * complete checkpoint.
  */
 import { join } from 'node:path';
@@ -11,12 +11,7 @@ import { readUNetConfig } from '../../checkpoint/config/diffusers/unet.js';
 import { readEmbeddedConfig } from '../../checkpoint/config/embedded-config.js';
 import { readLdmUNetFacts } from '../../checkpoint/config/omegaconf/ldm-unet-facts.js';
 import { readModelConfig } from '../../checkpoint/config/omegaconf/read-model-config.js';
-import type {
-  AutoencoderConfig,
-  TextEncoderConfig,
-  UNetConfig,
-  VQModelConfig,
-} from '../../checkpoint/config/types.js';
+import type { ModuleConfig } from '../../checkpoint/config/types.js';
 import { type ConfigFields, readConfig, readConfigBeside } from '../../checkpoint/config/validate.js';
 import { embeddedAutoencoder, embeddedUNet } from '../../checkpoint/embedded-model.js';
 import { openAutoencoderFolder, openTextEncoderFolder, openUNetFolder } from '../../checkpoint/folder.js';
@@ -28,13 +23,19 @@ import { findUNet, type UNetLocation, unetNaming } from '../../checkpoint/naming
 import { openClipNaming } from '../../checkpoint/naming/openclip.js';
 import { openAutoencoder } from '../../checkpoint/open-autoencoder.js';
 import { openVQModelFolder } from '../../checkpoint/open-first-stage.js';
+import {
+  isTinyAutoencoder,
+  isTinyConfig,
+  openTinyAutoencoder,
+  openTinyAutoencoderFolder,
+} from '../../checkpoint/tiny-autoencoder.js';
 import { ComponentWeights } from '../../checkpoint/weights/component.js';
 import type { TensorIndex } from '../../checkpoint/weights/tensor-index.js';
 import { openVqganModel } from './vqgan/open-vqgan.js';
 
 export interface SingleComponent {
   readonly kind: ModuleKind;
-  readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
+  readonly config: ModuleConfig;
   readonly weights: ComponentWeights;
 }
 
@@ -49,6 +50,8 @@ export async function openComponentFolder(folder: string, variant?: string): Pro
   if (fields._class_name === 'AutoencoderKL') {
     return { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(folder, variant)) };
   }
+  if (isTinyConfig(fields))
+    return { kind: 'tiny_autoencoder', ...(await openTinyAutoencoderFolder(folder, fields, variant)) };
   if (fields._class_name === 'VQModel')
     return { kind: 'vq_model', ...(await openVQModelFolder(folder, variant, fields)) };
   if (!isTextEncoder(fields)) return null;
@@ -62,6 +65,8 @@ export async function openComponentFile(path: string, ema = false): Promise<Sing
   const { tensors, metadata } = await openWeights(path, { ema });
   const embedded = metadata && openEmbeddedComponent(tensors, metadata, path);
   if (embedded) return embedded;
+  if (isTinyAutoencoder(tensors))
+    return { kind: 'tiny_autoencoder', ...(await openTinyAutoencoder(path, tensors)) };
   const has = (...prefixes: string[]): boolean =>
     [...tensors.keys()].some((name) => prefixes.some((p) => name.startsWith(p)));
   const place = findUNet(tensors.keys());
@@ -83,7 +88,7 @@ export async function openComponentFile(path: string, ema = false): Promise<Sing
     return autoencoder;
   }
   if (has('first_stage_model.', 'encoder.down', 'decoder.up')) {
-    return { kind: 'autoencoder_kl', ...(await openAutoencoder(path, undefined, SCALE, ema)) };
+    return openAutoencoder(path, undefined, SCALE, ema);
   }
   if (place) return diffusersUNet(path, tensors, place);
   if (has('text_model.embeddings.', 'embeddings.token_embedding.')) return clip(path, tensors);

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { LatentScale, UNetModelComponents } from '../../checkpoint/components.js';
 import { readAutoencoderConfig } from '../../checkpoint/config/diffusers/autoencoder.js';
-import { readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
+import { readDefaultSchedule, readSchedulerConfig } from '../../checkpoint/config/diffusers/scheduler.js';
 import { readUNetConfig } from '../../checkpoint/config/diffusers/unet.js';
 import { readConfig, unsupported } from '../../checkpoint/config/validate.js';
 import {
@@ -78,7 +78,8 @@ export async function openStableDiffusionFolder(
     textEncoders.push(await openTextEncoderFolder(join(path, name), join(path, tokenizer), role, variant));
   }
   const zeros = index.force_zeros_for_empty_prompt;
-  const scheduler = join(path, 'scheduler', 'scheduler_config.json');
+  const schedulerPath = join(path, 'scheduler', 'scheduler_config.json');
+  const scheduler = await readConfig(schedulerPath);
   return {
     form: 'folder',
     ownSize: true,
@@ -90,8 +91,8 @@ export async function openStableDiffusionFolder(
         ? { kind: 'autoencoder_kl', ...(await openAutoencoderFolder(join(path, 'vae'), variant)) }
         : null,
     latentScale: await readScale(join(path, 'vae', 'config.json'), family.scalingFactor),
-    scheduler: readSchedulerConfig(await readConfig(scheduler), scheduler),
-    defaults: await readDefaults(path),
+    scheduler: readSchedulerConfig(scheduler, schedulerPath),
+    defaults: { ...readDefaultSchedule(scheduler), ...(await readDefaults(path)) },
     forceZerosForEmptyPrompt: typeof zeros === 'boolean' ? zeros : family.zeroEmptyNegative,
     predictionUncertain: false,
   };

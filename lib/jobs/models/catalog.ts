@@ -14,6 +14,7 @@ import type { Json } from '../json.js';
 import { describeIssues, type JobLimits, type JobSchemas, jobSchemas } from '../schemas.js';
 import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from '../types.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './pool.js';
+import { parsePreviewVaes } from './preview-vaes.js';
 
 export type LoadedModel = Pipeline | VqganPipeline;
 
@@ -41,7 +42,10 @@ export interface CatalogModel extends ConfiguredModel {
 }
 
 export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'> &
-  PromptFileOptions;
+  PromptFileOptions & {
+    /** `NAME=PATH`: the tiny autoencoder that decodes the previews of a model. */
+    readonly previewVaes?: readonly string[] | undefined;
+  };
 
 /**
  * Parses `NAME=PATH`, or a path alone, named after its last part without the extension. The `owner/name` of a
@@ -74,15 +78,17 @@ export class Catalog {
     pool: PoolOptions,
   ) {
     this.schemas = jobSchemas(limits);
+    const names = models.map(({ name }) => name);
+    const previewVaes = parsePreviewVaes(loading.previewVaes ?? [], names);
     this.pool = new ModelPool(
-      models.map((model) => entryOf(model, loading)),
+      models.map((model) => entryOf(model, loading, previewVaes.get(model.name))),
       pool,
     );
   }
 
   /**
    * Detects the kind of each model from the headers of its files.
-   * @throws INVALID_OPTION if a name occurs twice or there are no models
+   * @throws INVALID_OPTION if a name occurs twice, there are no models, or a tiny autoencoder is for none of them
    */
   static async open(
     models: readonly ConfiguredModel[],
@@ -167,12 +173,16 @@ export class Catalog {
   }
 }
 
-function entryOf({ name, path, kind }: CatalogModel, loading: Loading): ModelEntry<LoadedModel> {
+function entryOf(
+  { name, path, kind }: CatalogModel,
+  loading: Loading,
+  previewVae: string | undefined,
+): ModelEntry<LoadedModel> {
   return {
     name,
     path,
     load: async (signal, onProgress) => {
-      const { backend, storage, threads, memory, ...files } = loading;
+      const { backend, storage, threads, memory, previewVaes: _, ...files } = loading;
       const options = {
         ...defined({ backend, storage, threads, memory }),
         ...(signal ? { signal } : {}),
@@ -181,7 +191,9 @@ function entryOf({ name, path, kind }: CatalogModel, loading: Loading): ModelEnt
           : {}),
       };
       const isVqgan = (kind ?? (await modelKind(path))) === 'codes';
-      return isVqgan ? VqganPipeline.load(path, options) : Pipeline.load(path, { ...options, ...files });
+      return isVqgan
+        ? VqganPipeline.load(path, options)
+        : Pipeline.load(path, { ...options, ...files, ...defined({ previewVae }) });
     },
   };
 }

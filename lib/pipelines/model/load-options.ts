@@ -56,6 +56,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'onWarning',
     'variant',
     'vae',
+    'previewVae',
     'prediction',
     'ema',
     'config',
@@ -79,13 +80,14 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   for (const key of promptFileKeys)
     if (options[key] !== undefined && (typeof options[key] !== 'string' || options[key] === ''))
       throw invalidOption(key, 'the path of a file or folder', options[key]);
-  const { variant, vae, prediction, ema, config, storage, threads } = options;
+  const { variant, vae, previewVae, prediction, ema, config, storage, threads } = options;
   const parts: unknown = options.parts;
   if (parts !== undefined && !Array.isArray(parts)) throw invalidOption('parts', 'an array of parts', parts);
   return {
     open: {
       ...(variant === undefined ? {} : { variant: check.string('variant', variant) }),
       ...(vae === undefined ? {} : { vae: check.string('vae', vae) }),
+      ...(previewVae === undefined ? {} : { previewVae: check.string('previewVae', previewVae) }),
       ...(prediction === undefined
         ? {}
         : { prediction: check.oneOf('prediction', prediction, ['eps', 'v', 'x0']) }),

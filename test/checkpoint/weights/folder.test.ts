@@ -194,7 +194,6 @@ describe('configs', () => {
     ['resnet_out_scale_factor', 0.5],
     ['time_embedding_type', 'fourier'],
     ['time_embedding_dim', 100],
-    ['time_cond_proj_dim', 256],
     ['conv_in_kernel', 5],
     ['act_fn', 'gelu'],
     ['attention_type', 'gated'],
@@ -259,6 +258,8 @@ describe('configs', () => {
     ['unet/config.json', 'norm_eps', 'small'],
     ['unet/config.json', 'use_linear_projection', 'no'],
     ['unet/config.json', 'sample_size', -1],
+    ['unet/config.json', 'time_cond_proj_dim', 3],
+    ['unet/config.json', 'time_cond_proj_dim', 2 ** 40],
     ['vae/config.json', 'latent_channels', null],
     ['vae/config.json', 'scaling_factor', 0],
     ['vae/config.json', 'block_out_channels', Array.from({ length: 100 }, () => 32)],
@@ -267,6 +268,7 @@ describe('configs', () => {
     ['scheduler/scheduler_config.json', 'num_train_timesteps', 0],
     ['scheduler/scheduler_config.json', 'beta_end', 2],
     ['safelight.json', 'steps', 'many'],
+    ['safelight.json', 'eta', -1],
     ['model_index.json', 'vae', 'AutoencoderKL'],
   ];
   test.each(absurd)('rejects an absurd value with INVALID_FILE: %s %s %j', async (file, field, value) => {

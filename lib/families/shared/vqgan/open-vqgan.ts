@@ -14,6 +14,7 @@ import { readConfig } from '../../../checkpoint/config/validate.js';
 import { openWeights } from '../../../checkpoint/formats/open-weights.js';
 import type { FirstStageSource, IgnoredTensor } from '../../../checkpoint/model-descriptor.js';
 import { hasFirstStage, openFirstStage, openVQModelFolder } from '../../../checkpoint/open-first-stage.js';
+import { isTinyAutoencoder } from '../../../checkpoint/tiny-autoencoder.js';
 import { readValues } from '../../../checkpoint/weights/read-tensor.js';
 import type { TensorIndex } from '../../../checkpoint/weights/tensor-index.js';
 import { SafelightError } from '../../../errors.js';
@@ -112,6 +113,12 @@ async function openCheckpoint(
   { config: option, ema }: OpenVqganOptions,
 ): Promise<VqganModelSource> {
   const { tensors } = await openWeights(file, ema ? { ema } : {});
+  if (isTinyAutoencoder(tensors)) {
+    throw new SafelightError(
+      'UNSUPPORTED_MODEL',
+      `${file} is a tiny autoencoder (TAESD), not a complete model; pass it as the vae option (--vae) together with a model`,
+    );
+  }
   const yaml = await readModelConfig(file, option);
   const prefix = hasFirstStage(tensors, FIRST_STAGE) ? FIRST_STAGE : '';
   const config = firstStageSection(yaml);
