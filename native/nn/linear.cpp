@@ -10,8 +10,10 @@
 namespace safelight {
 namespace {
 
-tensor fused(model_ref m, tensor x, tensor w, tensor bias) {
+tensor fused(model_ref m, tensor x, tensor w, tensor bias, inner_change change = {}) {
     product p;
+    p.second_in = change.inner;
+    p.second_w = change.up;
     p.in = as_prologue(m, ggml_is_contiguous(x) ? x : ggml_cont(m.ctx(), x));
     p.w = w;
     p.bias = bias;
@@ -29,8 +31,17 @@ tensor stock(model_ref m, tensor x, tensor w) {
     return ggml_reshape_4d(m.ctx(), y, w->ne[1], x->ne[1], x->ne[2], x->ne[3]);
 }
 
-tensor with_change(model_ref m, tensor x, tensor y, int64_t out) {
-    tensor change = linear_change(m, x, out);
+// Returns x W + bias and the terms of patches. A fused graph computes one of them with the product itself.
+tensor patched(model_ref m, tensor x, tensor w, tensor bias, int64_t out) {
+    tensor y;
+    const weight_change * included = nullptr;
+    if (fuses(m)) {
+        included = includable_change(m, out);
+        y = fused(m, x, w, bias, included ? inner_of(m, x, *included) : inner_change{});
+    } else {
+        y = bias ? ggml_add(m.ctx(), stock(m, x, w), bias) : stock(m, x, w);
+    }
+    tensor change = linear_change(m, x, out, included);
     return change ? add(m, y, change) : y;
 }
 
@@ -41,15 +52,12 @@ tensor multiply(model_ref m, tensor x, tensor w) {
 }
 
 tensor linear_without_bias(model_ref m, tensor x, int64_t out) {
-    tensor y = multiply(m, x, matrix_weight(m, out, x->ne[0]));
-    return with_change(m, x, y, out);
+    return patched(m, x, matrix_weight(m, out, x->ne[0]), nullptr, out);
 }
 
 tensor linear(model_ref m, tensor x, int64_t out) {
     tensor w = matrix_weight(m, out, x->ne[0]);
-    tensor bias = vector_weight(m, "bias", out);
-    tensor y = fuses(m) ? fused(m, x, w, bias) : ggml_add(m.ctx(), stock(m, x, w), bias);
-    return with_change(m, x, y, out);
+    return patched(m, x, w, vector_weight(m, "bias", out), out);
 }
 
 }  // namespace safelight

@@ -45,10 +45,25 @@ tensor multiply_pixels(model_ref m, tensor x, tensor w) {
 
 }  // namespace
 
-tensor linear_change(model_ref m, tensor x, int64_t out) {
+const weight_change * includable_change(model_ref m, int64_t out) {
+    for (const weight_change & change : m.weight_changes("weight")) {
+        if (change.down && change.row_begin == 0 && change.row_end == out) return &change;
+    }
+    return nullptr;
+}
+
+inner_change inner_of(model_ref m, tensor x, const weight_change & change) {
+    m.g().require_room(nodes_per_change);
+    constexpr int channels = 0;
+    tensor y = slice_channels(m, x, channels, change.column_begin, change.column_end);
+    return {scaled(m, multiply(m, y, change.down), change.scale), change.up};
+}
+
+tensor linear_change(model_ref m, tensor x, int64_t out, const weight_change * included) {
     constexpr int channels = 0;
     tensor sum = nullptr;
     for (const weight_change & change : m.weight_changes("weight")) {
+        if (&change == included) continue;
         m.g().require_room(nodes_per_change);
         tensor y = slice_channels(m, x, channels, change.column_begin, change.column_end);
         y = change.down ? multiply(m, scaled(m, multiply(m, y, change.down), change.scale), change.up)

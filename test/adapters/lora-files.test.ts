@@ -245,7 +245,7 @@ describe('LoRA files that fit in part', () => {
     const magnitude = { ...zeros(1, width, 1, 1) };
     const axisOf = async (path: string) => {
       const [patch] = (await matched('sd1', path)).patches.unet;
-      return 'add' in patch!.change ? patch.change.magnitude?.axis : undefined;
+      return patch && 'add' in patch.change ? patch.change.magnitude?.axis : undefined;
     };
     const peft = written({
       ...factors(`unet.${conv}.lora_A.weight`, `unet.${conv}.lora_B.weight`),

@@ -71,6 +71,22 @@ void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
     }
 }
 
+// Adds the second product of output columns [n, n + NB) to C[rows, NB].
+void add_second_product(const block & b, int64_t n, float * c) {
+    const auto & s = b.p.second;
+    const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
+    for (int64_t k = 0; k < s.depth; k += max_panel_depth) {
+        const int64_t kn = std::min(max_panel_depth, s.depth - k);
+        const float * a = s.x + b.first * s.ldx + k;
+        load_panel(s.w, n, columns, k, kn, b.E, b.B);
+        if (columns <= VL && NV > 1) {
+            multiply<1>(b.rows, a, s.ldx, b.B, NB, c, NB, kn, true);
+        } else {
+            multiply<NV>(b.rows, a, s.ldx, b.B, NB, c, NB, kn, true);
+        }
+    }
+}
+
 inline vf activate(activation act, vf v) {
     switch (act) {
         case activation::silu:
@@ -98,18 +114,23 @@ inline void finish(const gemm_args & p, int64_t row, int64_t n, int part, vf v, 
         v = activate(p.act, v);
     }
     if (p.residual) v += load_part(p.residual + row * p.ldy + n, part);
-    store_part(p.y + row * p.ldy + n, v, part);
+    store_part(p.y + row * p.ldy + n, rectified(p.rect, v, n, part), part);
 }
 
 // Product of at most few_rows rows, by dot products with rows of weights.
 void gemm_few_rows(const gemm_args & p, const team & t) {
     const int64_t outputs = p.act == activation::geglu ? p.columns / 2 : p.columns,
                   groups = (outputs + NB - 1) / NB;
-    float * memory = scratch(static_cast<size_t>((p.rows + 1) * (p.depth + A_pad)));
+    const int64_t row_size = std::max(p.depth, p.second.depth) + A_pad;
+    float * memory = scratch(static_cast<size_t>(p.rows * (p.depth + A_pad) + row_size));
     float *x = memory, *row = memory + p.rows * (p.depth + A_pad);
     for (int64_t r = 0; r < p.rows; r++) read_row(p, r, x + r * (p.depth + A_pad));
     const auto dot = [&](int64_t column, float * out) {
         dot_few(p.w, column, p.rows, x, p.depth + A_pad, p.depth, row, out);
+        if (p.second.depth == 0) return;
+        float second[few_rows];
+        dot_few(p.second.w, column, p.rows, p.second.x, p.second.ldx, p.second.depth, row, second);
+        for (int64_t r = 0; r < p.rows; r++) out[r] += second[r];
     };
     for_each_item(t, groups, [&](int64_t group) {
         for (int64_t n = group * NB; n < std::min(outputs, (group + 1) * NB); n++) {
@@ -175,7 +196,9 @@ void gemm(const gemm_args & p, const team & t) {
     if (p.rows <= few_rows) return gemm_few_rows(p, t);
     const bool gated = p.act == activation::geglu;
     const partition s(p, t.count);
-    const size_t A_size = s.A_size(p), B_size = static_cast<size_t>(s.KB * NB), E_size = NB * expand_row;
+    const int64_t panel_depth = std::max(s.KB, std::min(max_panel_depth, p.second.depth));
+    const size_t A_size = s.A_size(p), B_size = static_cast<size_t>(panel_depth * NB),
+                 E_size = NB * expand_row;
     float * memory = scratch(A_size + B_size + E_size + s.C_size(p) + static_cast<size_t>(p.depth + VL));
     float * C = memory + A_size + B_size + E_size;
     float * row_buffer = C + s.C_size(p);
@@ -212,7 +235,10 @@ void gemm(const gemm_args & p, const team & t) {
                 float * c = C + (s.panels > s.cached ? group - begin : 0) * each_C;
                 product(b, group * NB, k, k_end, c);
                 if (gated) product(b, group * NB + s.outputs, k, k_end, c + b.rows * NB);
-                if (k_end == s.panels) finish_group(b, group * NB, s.outputs, c);
+                if (k_end != s.panels) continue;
+                add_second_product(b, group * NB, c);
+                if (gated) add_second_product(b, group * NB + s.outputs, c + b.rows * NB);
+                finish_group(b, group * NB, s.outputs, c);
             }
         }
     });

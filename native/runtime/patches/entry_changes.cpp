@@ -56,9 +56,10 @@ void entry_changes::apply(const weight_entry & entry, const row_range & /*rows*/
         apply_patch(patch_factors(*patch, *factors_, factor_entries_), values, dims);
     }
     if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
-        throw error("NOT_FINITE", "The patched parameter " + entry.name +
-                                      " contains NaN or infinite values: an adapter is damaged, or its weight is "
-                                      "too large");
+        throw error("NOT_FINITE",
+                    "The patched parameter " + entry.name +
+                        " contains NaN or infinite values: an adapter is damaged, or its weight is "
+                        "too large");
     }
     if (turns) values = turned(values, dims[0], dims[1]);
 }
