@@ -19,6 +19,7 @@ export type {
 export { type LossConfig, usualLosses } from './checkpoint/config/omegaconf/losses.js';
 export type {
   AutoencoderConfig,
+  FewStep,
   GenerationDefaults,
   LatentTransformerConfig,
   LpipsConfig,
@@ -26,6 +27,8 @@ export type {
   PatchDiscriminatorConfig,
   SchedulerConfig,
   TextEncoderConfig,
+  TinyAutoencoderConfig,
+  TinyLayer,
   UNetConfig,
   VQModelConfig,
 } from './checkpoint/config/types.js';
@@ -37,6 +40,7 @@ export type {
   ModelSource,
   OpenModelOptions,
   PixelSource,
+  TinyAutoencoderSource,
   VQModelSource,
 } from './checkpoint/model-descriptor.js';
 export { starterModel } from './checkpoint/open.js';
@@ -79,6 +83,7 @@ export { type ImageSource, type RawImage, type ReadOptions, readImage } from './
 export type { ResizeMode } from './image/resize-mode.js';
 export { Autoencoder } from './modules/autoencoder.js';
 export { type CodeUsage, codeUsage } from './modules/code-usage.js';
+export { TinyAutoencoder } from './modules/codecs/tiny-autoencoder.js';
 export { CodeSequence, LatentTransformer, type SequenceInputs } from './modules/latent-transformer.js';
 export { Lpips, type LpipsSource } from './modules/lpips.js';
 export { PatchDiscriminator, type PatchDiscriminatorSource } from './modules/patch-discriminator.js';
@@ -123,6 +128,18 @@ export type {
   TokenizeOptions,
 } from './pipelines/diffusion/stages.js';
 export type { GenerationStream } from './pipelines/diffusion/stream.js';
+export type { GridAxis } from './pipelines/grid/axis.js';
+export type { CellImage } from './pipelines/grid/cell-cache.js';
+export type { CellOptions } from './pipelines/grid/cell-options.js';
+export type { GridAxes } from './pipelines/grid/cells.js';
+export {
+  type GridCell,
+  type GridControl,
+  type GridProgress,
+  type GridResult,
+  GridSheet,
+  generateGrid,
+} from './pipelines/grid/generate-grid.js';
 export { GeneratedImage, type SaveOptions } from './pipelines/image-result.js';
 export type { LoadPipelineOptions, ModelPart } from './pipelines/model/load-options.js';
 export type { GenerateOptions } from './pipelines/options.js';
@@ -130,6 +147,9 @@ export type { Progress } from './pipelines/progress.js';
 export type { AttentionMap, AttentionOptions } from './pipelines/trace/attention-map.js';
 export type { NodesOptions } from './pipelines/trace/nodes.js';
 export { type PatchMap, patchMap } from './pipelines/trace/patch-map.js';
+export type { LoadUpscalerOptions, UpscaleOptions, UpscaleProgress } from './pipelines/upscale/options.js';
+export { type SaveUpscaledOptions, UpscaledImage } from './pipelines/upscale/upscaled-image.js';
+export { Upscaler, type UpscalerInfo } from './pipelines/upscale/upscaler.js';
 export type { CodebookUsage, CodeGrid } from './pipelines/vqgan/grid.js';
 export type { LogLikelihood } from './pipelines/vqgan/likelihood.js';
 export type { LoadVqganOptions } from './pipelines/vqgan/load-options.js';
@@ -185,6 +205,8 @@ export {
 } from './tools/inspect.js';
 export type { InspectedEmbedding } from './tools/inspect-embedding.js';
 export type { InspectedLora } from './tools/inspect-lora.js';
+export { type MergeOptions, type MergeResult, mergeModels } from './tools/merge.js';
+export type { MergeMethod } from './tools/merge-plan.js';
 export {
   type PackedModule,
   type PackOptions,

@@ -48,10 +48,15 @@ export type ModuleKind =
   | 't5_encoder'
   | 'unet'
   | 'autoencoder_kl'
+  | 'tiny_autoencoder'
   | 'vq_model'
   | 'latent_transformer'
   | 'patch_discriminator'
-  | 'lpips';
+  | 'lpips'
+  | 'rrdb_net'
+  | 'compact'
+  | 'swinir'
+  | 'dat';
 
 /** Plain data for C++: numbers, booleans, strings, and arrays and objects of them. */
 export type ConfigValue =
@@ -150,6 +155,23 @@ export interface PatchPlan {
   readonly merged: readonly { readonly target: string; readonly storage: StorageType }[];
 }
 
+/** A linear combination of an entry with other tensors of its shape: `scale · value + Σ term.scale · other`. */
+export interface Blend {
+  /** Name of the entry. */
+  readonly target: string;
+  readonly scale: number;
+  /** Terms by their index into the entries of `BlendPlan.weights`. */
+  readonly terms: readonly { readonly entry: number; readonly scale: number }[];
+  /** Leading columns (dimension 1) of the target that change, all those of the other tensors; default all. */
+  readonly columns?: number;
+}
+
+export interface BlendPlan {
+  /** The other tensors. Their storage is ignored: arithmetic is f32. */
+  readonly weights: WeightPlan;
+  readonly blends: readonly Blend[];
+}
+
 /** Weights to be converted and written into an existing file. */
 export interface WriteRequest {
   readonly path: string;
@@ -160,6 +182,8 @@ export interface WriteRequest {
   readonly patches?: PatchPlan;
   /** Names of patched entries whose output is transposed: patches have the rows of the parameter. Required with `patches`. */
   readonly transposed?: readonly string[];
+  /** Blends of entries; cannot be combined with `patches`. */
+  readonly blends?: BlendPlan;
   /** Number of threads; 0 for the number of physical cores. */
   readonly threads: number;
 }

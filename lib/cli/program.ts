@@ -11,7 +11,9 @@ import { convertCommand } from './commands/convert.js';
 import { decodeCommand } from './commands/decode.js';
 import { encodeCommand } from './commands/encode.js';
 import { generateCommand, listSamplers } from './commands/generate.js';
+import { gridCommand } from './commands/grid.js';
 import { inspectCommand } from './commands/inspect.js';
+import { mergeCommand } from './commands/merge.js';
 import { modelsCommand, removeCommand } from './commands/models.js';
 import { packCommand } from './commands/pack.js';
 import { pullCommand } from './commands/pull.js';
@@ -20,6 +22,7 @@ import { sampleCommand, sketchCommand } from './commands/sample.js';
 import { scoreCommand } from './commands/score.js';
 import { serveCommand } from './commands/serve.js';
 import { tokenizeCommand } from './commands/tokenize.js';
+import { upscaleCommand } from './commands/upscale.js';
 import { workerCommand } from './commands/worker.js';
 import { EXIT, report } from './failure.js';
 import { guardPipes } from './output.js';
@@ -63,6 +66,7 @@ function createProgram(generate: Command): Command {
     );
   const commands = [
     generate,
+    gridCommand(),
     tokenizeCommand(),
     encodeCommand(),
     decodeCommand(),
@@ -71,8 +75,10 @@ function createProgram(generate: Command): Command {
     sampleCommand(),
     sketchCommand(),
     scoreCommand(),
+    upscaleCommand(),
     inspectCommand(),
     convertCommand(),
+    mergeCommand(),
     packCommand(),
     pullCommand(),
     modelsCommand(),

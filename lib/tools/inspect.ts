@@ -3,14 +3,7 @@ import { join, resolve } from 'node:path';
 import { requirements } from '../binding/module.js';
 import type { ModuleKind, NativeConfig, StorageType, WeightPlan } from '../binding/types.js';
 import { checkOpen, checkPath, openKeys } from '../checkpoint/check-open.js';
-import type {
-  AutoencoderConfig,
-  GenerationDefaults,
-  SchedulerConfig,
-  TextEncoderConfig,
-  UNetConfig,
-  VQModelConfig,
-} from '../checkpoint/config/types.js';
+import type { GenerationDefaults, ModuleConfig, SchedulerConfig } from '../checkpoint/config/types.js';
 import { openWeights } from '../checkpoint/formats/open-weights.js';
 import { isMarker } from '../checkpoint/markers.js';
 import type {
@@ -31,9 +24,10 @@ import { kindOf } from '../files/read.js';
 import { locateModel } from '../hub/locate.js';
 import { oneOf } from '../known-keys.js';
 import { elementCount } from '../tensor/shape.js';
-import { adapterIn } from './inspect-adapter.js';
+import { adapterIn, embeddingImageIn } from './inspect-adapter.js';
 import type { InspectedEmbedding } from './inspect-embedding.js';
 import { type InspectedLora, inspectLoraFor } from './inspect-lora.js';
+import { type InspectedUpscaler, upscalerIn } from './inspect-upscaler.js';
 
 export interface InspectOptions extends OpenModelOptions {
   /** Storage of the weight plans; default as in the files. */
@@ -45,8 +39,11 @@ export interface InspectOptions extends OpenModelOptions {
 export interface Inspection {
   /** Absolute path. */
   readonly path: string;
-  /** A diffusers folder, a complete checkpoint, one component of a model, an adapter, or another file of tensors. */
-  readonly form: 'folder' | 'file' | 'component' | 'lora' | 'embedding' | 'other';
+  /**
+   * A diffusers folder, a complete checkpoint, one component of a model, an adapter, an upscaler, or another file of
+   * tensors.
+   */
+  readonly form: 'folder' | 'file' | 'component' | 'lora' | 'embedding' | 'upscaler' | 'other';
   /** Family; null unless it is a complete model, or an adapter whose family is recognized. */
   readonly family: string | null;
   /** Sentence on why it cannot be run as a model; null if it can. */
@@ -71,6 +68,8 @@ export interface Inspection {
   readonly lora?: InspectedLora;
   /** The embedding in the file. */
   readonly embedding?: InspectedEmbedding;
+  /** The upscaler in the file; absent if its tensors do not match its architecture (see `problem`). */
+  readonly upscaler?: InspectedUpscaler;
   /** Number of the LoRA's tensors that change the model, with the option `lora`. */
   readonly matched?: number;
   /** Names of the LoRA's tensors that match nothing in the model, with the option `lora`. */
@@ -87,7 +86,7 @@ export interface InspectedComponent {
   /** Name in diffusers: `text_encoder`, `text_encoder_2`, `unet`, `vae`, `vqvae`. */
   readonly name: string;
   readonly kind: ModuleKind;
-  readonly config: UNetConfig | AutoencoderConfig | VQModelConfig | TextEncoderConfig;
+  readonly config: ModuleConfig;
   /** Naming scheme of its parameters in the file. */
   readonly dialect: string;
   /** Number of parameters. */
@@ -117,6 +116,8 @@ export async function inspectModel(path: string, options: InspectOptions = {}): 
   }
   const absolute = resolve(await locateModel(path));
   const folder = (await kindOf(absolute)) === 'folder';
+  const image = await embeddingImageIn(absolute);
+  if (image) return { ...describe(absolute, 'embedding', [], image.problem, options, new Map()), ...image };
   if (folder && (await kindOf(join(absolute, 'model_index.json'))) !== 'file')
     return inspectComponent(absolute, true, options, null);
   try {
@@ -186,6 +187,7 @@ async function inspectComponent(
       const name = {
         unet: 'unet',
         autoencoder_kl: 'vae',
+        tiny_autoencoder: 'vae',
         vq_model: 'vqvae',
         text_encoder: 'text_encoder',
         bert_encoder: 'bert',
@@ -193,6 +195,10 @@ async function inspectComponent(
         latent_transformer: 'transformer',
         patch_discriminator: 'discriminator',
         lpips: 'lpips',
+        rrdb_net: 'upscaler',
+        compact: 'upscaler',
+        swinir: 'upscaler',
+        dat: 'upscaler',
       }[component.kind];
       return describe(
         path,
@@ -212,6 +218,9 @@ async function inspectComponent(
         `${path} is neither a model folder nor a folder of a supported component; use a folder with model_index.json`,
     );
   }
+  const upscaler = await upscalerIn(path, tensors);
+  if (upscaler !== null)
+    return { ...describe(path, 'upscaler', [], upscaler.problem, options, tensors), ...upscaler };
   const adapter = await adapterIn(path, tensors);
   if (typeof adapter === 'object')
     return { ...describe(path, adapter.form, [], adapter.problem, options, tensors), ...adapter };

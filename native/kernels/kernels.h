@@ -47,6 +47,23 @@ void leave(const team & t);
 
 enum class activation { none, silu, gelu, quick_gelu, geglu, gelu_tanh };
 
+// ReLU (slope 0) or leaky ReLU, applied to a result last: max(y, slope * y) with a slope from 0 to 1.
+struct rectifier {
+    bool on;
+    float slope;
+    const float * channels =
+        nullptr;  // slopes of any value per channel (PReLU), which replace `slope`; or null
+};
+
+// A map of `channels` channels that a kernel reads as part of a wider map.
+struct channel_part {
+    const float * x;
+    int64_t channels;
+};
+constexpr int max_parts = 5;
+// The channels of every part except the last are a multiple of this.
+constexpr int64_t part_granularity = 16;
+
 // GroupNorm of x [batch, pixels, channels], folded into a scale and a shift per channel: the kernel that
 // reads x applies x * scale + shift. group_norm_partial computes statistics of fixed chunks of pixels,
 // group_norm_fold combines them with gamma and beta.
@@ -61,7 +78,8 @@ struct group_norm_args {
 };
 int64_t group_norm_chunks(int64_t pixels);
 
-// 3x3 convolution, stride 1, padding 1, by Winograd F(4x4, 3x3).
+// 3x3 convolution, stride 1, padding 1, by Winograd F(4x4, 3x3):
+// y = rect(scale (conv(x) + bias + add) + residual_scale residual + residual2).
 struct conv3x3_args {
     int64_t batch, height, width, cin, cout;
     const float * x;            // [batch, height, width, cin]
@@ -72,10 +90,15 @@ struct conv3x3_args {
     bool silu;
     const float * add;       // [batch, cout] added to every pixel (the time embedding), or null
     const float * residual;  // same shape as y, or null
+    rectifier rect;
+    const float * residual2 = nullptr;  // same shape as y, or null
+    float scale = 1, residual_scale = 1;
+    channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
+    int part_count = 0;                  // 0: x is one map
 };
 
-// y = act(norm(x) W^T + bias) + residual over rows. Also computes all convolutions except 3x3 with stride 1,
-// by gathering rows.
+// y = rect(act(norm(x) W^T + bias) + residual) over rows. Also computes all convolutions except 3x3 with
+// stride 1, by gathering rows.
 struct gemm_args {
     int64_t rows, columns, depth;  // y [rows, columns (half of it for geglu)], W [columns, depth]
     const float * x;               // [rows, depth], row stride ldx
@@ -97,9 +120,17 @@ struct gemm_args {
         int64_t height, width, cin, kernel, stride, pad_begin, out_height, out_width;
     } conv;             // kernel 0 for a linear layer
     const float * add;  // [batch, columns], each for rows_per_batch rows, or null
+    rectifier rect;
+    // A second product that is added to the first, before bias and activation: x [rows, depth] as it is, W
+    // [columns, depth]; depth 0 for none.
+    struct {
+        const float * x;
+        int64_t ldx, depth;
+        weights w;
+    } second;
 };
 
-// softmax(q k^T * scale + mask) v for every head, without storing the score matrix.
+// softmax(q k^T * scale + bias + mask) v for every head, without storing the score matrix.
 struct attention_args {
     int64_t batch, heads, head_dim, queries, keys;
     const float * q;  // [batch, queries, heads, head_dim] with token stride ldq
@@ -111,6 +142,9 @@ struct attention_args {
     float scale;
     bool causal;  // query i attends to the keys up to past + i, and to all of the first `unmasked`
     int64_t past, unmasked;
+    const float * bias = nullptr;  // [heads, queries, keys] or null
+    const float * mask = nullptr;  // [masks, queries, keys] or null: batch b uses mask b % masks
+    int64_t masks = 0;
 };
 
 // Nearest-neighbor resampling to height x width: pixel (i, j) is copied from (floor(i h / height),
@@ -119,6 +153,15 @@ struct upsample_args {
     int64_t batch, from_height, from_width, height, width, channels;
     const float * x;
     float * y;
+};
+
+// 3x3 convolution of each channel by itself, stride 1, padding 1.
+struct depthwise3x3_args {
+    int64_t batch, height, width, channels;
+    const float * x;     // [batch, height, width, channels]
+    float * y;           // same shape
+    const float * w;     // [channels, 9]
+    const float * bias;  // [channels]
 };
 
 // Index of the nearest code of each row, as in VQGAN's VectorQuantizer2: the first minimum of |z|² + |e|² - 2
@@ -142,6 +185,7 @@ struct table {
     void (*attention)(const attention_args &, const team &);
     void (*upsample)(const upsample_args &, const team &);
     void (*nearest_code)(const nearest_code_args &, const team &);
+    void (*depthwise3x3)(const depthwise3x3_args &, const team &);
 };
 
 // Returns the kernels for the best instruction set that this processor supports, or those selected by the

@@ -1,6 +1,8 @@
 #include "nn/activation.h"
 
 #include "nn/fused/fusion.h"
+#include "nn/layout.h"
+#include "nn/weight.h"
 
 namespace safelight {
 
@@ -28,11 +30,21 @@ tensor gelu_tanh(model_ref m, tensor x) {
 }
 
 tensor relu(model_ref m, tensor x) {
+    if (tensor y = with_rectifier(m, x, 0)) return y;
     return ggml_relu(m.ctx(), x);
 }
 
 tensor leaky_relu(model_ref m, tensor x, float slope) {
+    if (tensor y = with_rectifier(m, x, slope)) return y;
     return ggml_leaky_relu(m.ctx(), x, slope, /*inplace*/ false);
+}
+
+tensor prelu(model_ref m, tensor x) {
+    tensor slopes = vector_weight(m, "weight", dims_of_map(m, x).channels);
+    if (tensor y = with_channel_rectifier(m, x, slopes)) return y;
+    tensor positive = ggml_relu(m.ctx(), x);
+    tensor negative = multiply_channels(m, ggml_sub(m.ctx(), x, positive), slopes);
+    return ggml_add(m.ctx(), positive, negative);
 }
 
 tensor geglu(model_ref m, tensor x) {

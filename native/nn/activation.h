@@ -16,6 +16,8 @@ tensor gelu_tanh(model_ref m, tensor x);
 tensor relu(model_ref m, tensor x);
 // x, or slope·x where x is negative
 tensor leaky_relu(model_ref m, tensor x, float slope);
+// x, or m.weight [C]·x where x is negative, per channel of a map (He et al. 2015)
+tensor prelu(model_ref m, tensor x);
 // a·gelu(b) of the two halves a and b of the last dimension (Shazeer 2020; halves ordered as in diffusers).
 tensor geglu(model_ref m, tensor x);
 

@@ -43,6 +43,10 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     product p;
     p.kind = product_kind::convolution;
     p.in = as_prologue(m, x);
+    if (p.in.gamma) {  // LayerNorm is applied only by linear layers
+        p.in = {};
+        p.in.x = x;
+    }
     p.w = w;
     p.bias = bias;
     p.out = w->ne[3];
@@ -53,6 +57,7 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     p.ne[1] = (d.width + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[2] = (d.height + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[3] = d.batch;
+    if (p.winograd() && p.in.plain()) p.parts = readable_parts(m, p.in.x);
     return emit(m, p);
 }
 
@@ -79,6 +84,13 @@ tensor conv2d(model_ref m, tensor x, int64_t out, conv_options o) {
     }
     tensor change = conv_change(m, x, out, o);
     return change ? add(m, y, change) : y;
+}
+
+tensor depthwise_conv(model_ref m, tensor x) {
+    const int64_t channels = dims_of_map(m, x).channels;
+    tensor w = m.weight("weight", {channels, 1, 3, 3}, weight_role::vector);
+    if (fuses(m)) return emit_depthwise(m, x, w, vector_weight(m, "bias", channels));
+    return with_bias(m, ggml_conv_2d_dw_direct(m.ctx(), w, x, 1, 1, 1, 1, 1, 1), channels);
 }
 
 tensor conv1x1(model_ref m, tensor x, int64_t out) {

@@ -48,8 +48,35 @@ tensor map_from_sequence(model_ref m, tensor x, int64_t height, int64_t width) {
     return ggml_reshape_4d(m.ctx(), planes, width, height, d.channels, d.batch);
 }
 
+tensor channel_range(model_ref m, tensor x, int64_t first, int64_t count) {
+    return ggml_cont(m.ctx(), ggml_view_3d(m.ctx(), x, count, x->ne[1], x->ne[2], x->nb[1], x->nb[2],
+                                           static_cast<size_t>(first) * sizeof(float)));
+}
+
+tensor channel_means(model_ref m, tensor x) {
+    tensor means = ggml_mean(m.ctx(), ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 0, 2, 3)));
+    return ggml_reshape_3d(m.ctx(), means, x->ne[0], 1, x->ne[2]);
+}
+
+tensor pad_tokens(model_ref m, tensor x, int64_t height, int64_t width, int64_t to_height, int64_t to_width) {
+    if (height == to_height && width == to_width) return x;
+    tensor map = ggml_reshape_4d(m.ctx(), x, x->ne[0], width, height, x->ne[2]);
+    map = ggml_pad(m.ctx(), map, 0, static_cast<int>(to_width - width), static_cast<int>(to_height - height),
+                   0);
+    return ggml_reshape_3d(m.ctx(), map, x->ne[0], to_width * to_height, x->ne[2]);
+}
+
+tensor crop_tokens(model_ref m, tensor x, int64_t height, int64_t width, int64_t to_height,
+                   int64_t to_width) {
+    if (height == to_height && width == to_width) return x;
+    tensor map = ggml_reshape_4d(m.ctx(), x, x->ne[0], width, height, x->ne[2]);
+    map = ggml_cont(m.ctx(), ggml_view_4d(m.ctx(), map, x->ne[0], to_width, to_height, x->ne[2], map->nb[1],
+                                          map->nb[2], map->nb[3], 0));
+    return ggml_reshape_3d(m.ctx(), map, x->ne[0], to_width * to_height, x->ne[2]);
+}
+
 tensor concat_channels(model_ref m, tensor a, tensor b) {
-    return ggml_concat(m.ctx(), a, b, fuses(m) ? 0 : 2);
+    return fuses(m) ? concatenated(m, a, b) : ggml_concat(m.ctx(), a, b, 2);
 }
 
 tensor add_to_channels(model_ref m, tensor x, tensor v) {
@@ -77,6 +104,11 @@ tensor divide_channels(model_ref m, tensor x, tensor v) {
 tensor add(model_ref m, tensor a, tensor b) {
     if (tensor y = sum_with_product(m, a, b)) return y;
     return ggml_add(m.ctx(), a, b);
+}
+
+tensor scaled_sum(model_ref m, tensor x, float scale, tensor y) {
+    if (tensor z = scaled_sum_with_product(m, x, scale, y)) return z;
+    return ggml_add(m.ctx(), ggml_scale(m.ctx(), x, scale), y);
 }
 
 tensor named_map(model_ref m, tensor x) {

@@ -30,6 +30,15 @@ tensor sequence_from_map(model_ref m, tensor x);
 // [B, H*W, C] -> [B, C, H, W]
 tensor map_from_sequence(model_ref m, tensor x, int64_t height, int64_t width);
 
+// Returns channels [first, first + count) of a sequence: [B, T, C] -> [B, T, count].
+tensor channel_range(model_ref m, tensor x, int64_t first, int64_t count);
+// Returns the mean of each channel over all tokens of a sequence: [B, T, C] -> [B, 1, C].
+tensor channel_means(model_ref m, tensor x);
+// Pads a map of tokens [B, H·W, C] with zeros at the bottom and at the right, and removes such a padding:
+// [B, H·W, C] <-> [B, H'·W', C].
+tensor pad_tokens(model_ref m, tensor x, int64_t height, int64_t width, int64_t to_height, int64_t to_width);
+tensor crop_tokens(model_ref m, tensor x, int64_t height, int64_t width, int64_t to_height, int64_t to_width);
+
 // Concatenates two maps along the channels.
 tensor concat_channels(model_ref m, tensor a, tensor b);
 // x + v with v [B, C] broadcast over the pixels of each map.
@@ -41,6 +50,8 @@ tensor multiply_channels(model_ref m, tensor x, tensor v);
 tensor divide_channels(model_ref m, tensor x, tensor v);
 // Adds two tensors of the same shape (a skip connection).
 tensor add(model_ref m, tensor a, tensor b);
+// scale·x + y of the same shape (a skip connection with a scaled residual).
+tensor scaled_sum(model_ref m, tensor x, float scale, tensor y);
 
 // Name x after m's prefix, so that it can be tapped in the shape that PyTorch's module of that name returns.
 tensor named_map(model_ref m, tensor x);

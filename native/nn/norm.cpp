@@ -18,6 +18,12 @@ tensor modulated(model_ref m, tensor y, tensor modulation) {
     return ggml_add(m.ctx(), ggml_add(m.ctx(), y, ggml_mul(m.ctx(), y, half(0))), half(c));
 }
 
+// Returns weight / √(running_var + eps), [C].
+tensor batch_norm_scale(model_ref m, int64_t c, float eps) {
+    tensor variance = ggml_scale_bias(m.ctx(), vector_weight(m, "running_var", c), 1.0f, eps);
+    return ggml_div(m.ctx(), vector_weight(m, "weight", c), ggml_sqrt(m.ctx(), variance));
+}
+
 }  // namespace
 
 tensor group_norm(model_ref m, tensor x, group_norm_options o, tensor modulation) {
@@ -39,11 +45,16 @@ tensor group_norm(model_ref m, tensor x, group_norm_options o, tensor modulation
 
 tensor batch_norm(model_ref m, tensor x, float eps) {
     int64_t c = dims_of_map(m, x).channels;
-    tensor deviation =
-        ggml_sqrt(m.ctx(), ggml_scale_bias(m.ctx(), vector_weight(m, "running_var", c), 1.0f, eps));
-    tensor scale = ggml_div(m.ctx(), vector_weight(m, "weight", c), deviation);
+    tensor scale = batch_norm_scale(m, c, eps);
     x = multiply_channels(m, subtract_channels(m, x, vector_weight(m, "running_mean", c)), scale);
     return add_channels(m, x, vector_weight(m, "bias", c));
+}
+
+tensor batch_norm_tokens(model_ref m, tensor x, float eps) {
+    int64_t c = dims_of_sequence(x).channels;
+    tensor centered = ggml_sub(m.ctx(), x, vector_weight(m, "running_mean", c));
+    x = ggml_mul(m.ctx(), centered, batch_norm_scale(m, c, eps));
+    return ggml_add(m.ctx(), x, vector_weight(m, "bias", c));
 }
 
 tensor act_norm(model_ref m, tensor x) {

@@ -20,6 +20,8 @@ tensor group_norm(model_ref m, tensor x, group_norm_options o, tensor modulation
 // BatchNorm in inference mode (Ioffe & Szegedy 2015): (x - running_mean) / √(running_var + eps), then scale
 // and shift, per channel of a map. Weights m.weight, m.bias, m.running_mean and m.running_var [C].
 tensor batch_norm(model_ref m, tensor x, float eps);
+// The same per channel of a sequence [B, T, C].
+tensor batch_norm_tokens(model_ref m, tensor x, float eps);
 // ActNorm (Kingma & Dhariwal 2018): scale·(x + loc) per channel of a map. Weights m.scale and m.loc [1, C]
 // ([1, C, 1, 1] in files).
 tensor act_norm(model_ref m, tensor x);

@@ -31,6 +31,45 @@ tensor max_pool(model_ref m, tensor x) {
     return fuses(m) ? ggml_cont(m.ctx(), ggml_permute(m.ctx(), x, 1, 2, 0, 3)) : x;
 }
 
+// In ggml's order, with j the fastest part of the channel and of the column: [j, i, C, W·H·B] becomes
+// [C, j, i, W·H·B], then [C·j, W, i, H·B] if channels are last. Otherwise [W·H, j, i·C·B] becomes [j, W·H,
+// i·C·B], then [j·W, i, H, C·B].
+tensor pixel_shuffle(model_ref m, tensor x, int64_t factor) {
+    map_dims d = dims_of_map(m, x);
+    int64_t f = factor, channels = d.channels / (f * f);
+    ggml_context * ctx = m.ctx();
+    if (fuses(m)) {
+        x = ggml_reshape_4d(ctx, x, f, f, channels, d.width * d.height * d.batch);
+        x = ggml_cont(ctx, ggml_permute(ctx, x, 1, 2, 0, 3));
+        x = ggml_reshape_4d(ctx, x, channels * f, f, d.width, d.height * d.batch);
+        x = ggml_cont(ctx, ggml_permute(ctx, x, 0, 2, 1, 3));
+        return ggml_reshape_4d(ctx, x, channels, d.width * f, d.height * f, d.batch);
+    }
+    x = ggml_reshape_3d(ctx, x, d.width * d.height, f, f * channels * d.batch);
+    x = ggml_cont(ctx, ggml_permute(ctx, x, 1, 0, 2, 3));
+    x = ggml_reshape_4d(ctx, x, f * d.width, d.height, f, channels * d.batch);
+    x = ggml_cont(ctx, ggml_permute(ctx, x, 0, 2, 1, 3));
+    return ggml_reshape_4d(ctx, x, f * d.width, f * d.height, channels, d.batch);
+}
+
+tensor pixel_unshuffle(model_ref m, tensor x, int64_t factor) {
+    map_dims d = dims_of_map(m, x);
+    int64_t f = factor, width = d.width / f, height = d.height / f;
+    ggml_context * ctx = m.ctx();
+    if (fuses(m)) {
+        x = ggml_reshape_4d(ctx, x, d.channels * f, width, f, height * d.batch);
+        x = ggml_cont(ctx, ggml_permute(ctx, x, 0, 2, 1, 3));
+        x = ggml_reshape_4d(ctx, x, d.channels, f, f, width * height * d.batch);
+        x = ggml_cont(ctx, ggml_permute(ctx, x, 2, 0, 1, 3));
+        return ggml_reshape_4d(ctx, x, d.channels * f * f, width, height, d.batch);
+    }
+    x = ggml_reshape_4d(ctx, x, f * width, f, height, d.channels * d.batch);
+    x = ggml_cont(ctx, ggml_permute(ctx, x, 0, 2, 1, 3));
+    x = ggml_reshape_3d(ctx, x, f, width * height, f * d.channels * d.batch);
+    x = ggml_cont(ctx, ggml_permute(ctx, x, 1, 0, 2, 3));
+    return ggml_reshape_4d(ctx, x, width, height, f * f * d.channels, d.batch);
+}
+
 tensor pad_bottom_right(model_ref m, tensor x) {
     return fuses(m) ? ggml_pad(m.ctx(), x, 0, 1, 1, 0) : ggml_pad(m.ctx(), x, 1, 1, 0, 0);
 }

@@ -9,10 +9,12 @@ import { join } from 'node:path';
 import { NativeModule } from '../../lib/binding/module.js';
 import type { NativeTensor, StorageType } from '../../lib/binding/types.js';
 import { usualLosses } from '../../lib/checkpoint/config/omegaconf/losses.js';
+import { openUpscaler } from '../../lib/checkpoint/open-upscaler.js';
 import { openVqganModel } from '../../lib/families/shared/vqgan/open-vqgan.js';
 import { Autoencoder } from '../../lib/modules/autoencoder.js';
 import { Lpips } from '../../lib/modules/lpips.js';
 import { PatchDiscriminator } from '../../lib/modules/patch-discriminator.js';
+import { UpscalerNetwork } from '../../lib/modules/upscaler-network.js';
 import { VQModel } from '../../lib/modules/vq-model.js';
 import { vqganLosses } from '../../lib/modules/vqgan-losses.js';
 import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
@@ -21,6 +23,7 @@ import { Tensor } from '../../lib/tensor/tensor.js';
 import { randomPatches } from '../native/random-patches.js';
 import { caseNamed, generateOptions, cases as ldmCases, writeModel } from '../support/latent-diffusion.js';
 import { type Fixture, planOf, readFixture } from '../support/native-modules.js';
+import { reference, writeNetwork } from '../support/upscale/networks.js';
 import {
   expected,
   sections,
@@ -249,6 +252,23 @@ function pipelineCase(name: string): GpuCase {
   };
 }
 
+function upscalerCase(name: string): GpuCase {
+  return {
+    name: `upscaler ${name}`,
+    async run(where) {
+      const source = await openUpscaler(writeNetwork(folder, name));
+      await using network = await UpscalerNetwork.load(source, { threads: 1, storage: 'f32', ...where });
+      const image = await reference(name, 'image');
+      const taps = network.nodes().map((node) => node.name);
+      const tapped = await network.upscale(image, { taps });
+      return {
+        ...{ image: (await network.upscale(image)).image.data, tapped: tapped.image.data },
+        ...data(tapped.taps, 'node '),
+      };
+    },
+  };
+}
+
 const starterCase: GpuCase = {
   name: 'the starter, at two sizes',
   large: true,
@@ -289,7 +309,7 @@ function drawing(side: number) {
 
 const FIXTURES = [
   ...['clip', 'openclip', 'unet-sd1', 'unet-sd2', 'unet-sdxl', 'unet-inpaint', 'unet-plain'],
-  ...['kl', 'kl-plain', 'latent-transformer', 'latent-transformer-unmasked', 't5'],
+  ...['kl', 'kl-plain', 'taesd', 'taesd-pooled', 'latent-transformer', 'latent-transformer-unmasked', 't5'],
 ];
 
 export const gpuCases: readonly GpuCase[] = [
@@ -306,6 +326,16 @@ export const gpuCases: readonly GpuCase[] = [
   ...Object.keys(sections('losses'))
     .filter((name) => name !== 'pictures')
     .map(lossCase),
+  ...[
+    'esrgan-plus',
+    'esrgan-x2',
+    'compact',
+    'swinir',
+    'swinir-real',
+    'swinir-unshuffle',
+    'dat',
+    'dat-light',
+  ].map(upscalerCase),
   ...ldmCases.map(({ name }) => pipelineCase(name)),
   starterCase,
   sketchCase,

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <thread>
@@ -92,10 +93,15 @@ double gelu_tanh(double x) {
     return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
+double rectified(rectifier r, double x) {
+    return r.on && x < 0 ? x * double(r.slope) : x;
+}
+
 struct conv_case {
     int64_t batch, height, width, cin, cout;
     ggml_type type;
     bool norm, extras;
+    rectifier rect = {};
 };
 
 void check_conv3x3(const table & k, const conv_case & s, int threads) {
@@ -116,7 +122,8 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
                             s.norm ? scale_shift.data() : nullptr,
                             s.norm,
                             s.extras ? add.data() : nullptr,
-                            s.extras ? residual.data() : nullptr};
+                            s.extras ? residual.data() : nullptr,
+                            s.rect};
     run(threads, [&](const team & t) { k.conv3x3(args, t); });
 
     comparison c;
@@ -141,13 +148,77 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
             }
         }
         if (s.extras) sum += double(add[static_cast<size_t>(b * s.cout + o)]) + residual[n];
-        c.add(sum, y[n]);
+        c.add(rectified(s.rect, sum), y[n]);
     }
     char description[160];
-    std::snprintf(description, sizeof description, "%ldx%ldx%ld %ld to %ld %s norm %d extras %d threads %d",
-                  long(s.batch), long(s.height), long(s.width), long(s.cin), long(s.cout),
-                  ggml_type_name(s.type), s.norm, s.extras, threads);
+    std::snprintf(description, sizeof description,
+                  "%ldx%ldx%ld %ld to %ld %s norm %d extras %d threads %d slope %g", long(s.batch),
+                  long(s.height), long(s.width), long(s.cin), long(s.cout), ggml_type_name(s.type), s.norm,
+                  s.extras, threads, s.rect.on ? double(s.rect.slope) : 1.0);
     report(k, "conv3x3", description, c);
+}
+
+// A convolution that reads its input as several maps, scales its result, adds two residuals and rectifies per
+// channel, against the plain convolution of the same input.
+void check_joined_conv3x3(const table & k, int64_t side, const std::vector<int64_t> & channels, int64_t cout,
+                          int threads) {
+    const int64_t pixels = 2 * side * side;
+    const int64_t cin = std::accumulate(channels.begin(), channels.end(), int64_t(0));
+    const floats bias = random_floats(cout), slopes = random_floats(cout, 2);
+    const floats residual = random_floats(pixels * cout), residual2 = random_floats(pixels * cout);
+    const stored w = store(GGML_TYPE_F32, cout, cin * 9);
+    floats x(static_cast<size_t>(pixels * cin)), plain(residual.size(), NAN), y(residual.size(), NAN);
+    std::vector<floats> parts;
+    int64_t first = 0;
+    for (int64_t count : channels) {
+        parts.push_back(random_floats(pixels * count));
+        for (int64_t i = 0; i < pixels * count; i++)
+            x[static_cast<size_t>(i / count * cin + first + i % count)] =
+                parts.back()[static_cast<size_t>(i)];
+        first += count;
+    }
+    conv3x3_args args{2, side, side, cin, cout, x.data(), plain.data(), w.view, bias.data()};
+    run(threads, [&](const team & t) { k.conv3x3(args, t); });
+    args.x = nullptr;
+    args.y = y.data();
+    for (size_t i = 0; i < parts.size(); i++) args.parts[args.part_count++] = {parts[i].data(), channels[i]};
+    args.scale = 0.2f;
+    args.residual = residual.data();
+    args.residual_scale = 0.4f;
+    args.residual2 = residual2.data();
+    args.rect = {true, 0, slopes.data()};
+    run(threads, [&](const team & t) { k.conv3x3(args, t); });
+    comparison c;
+    for (size_t n = 0; n < y.size(); n++) {
+        double value = double(0.2f) * plain[n] + double(0.4f) * residual[n] + residual2[n];
+        if (value < 0) value *= slopes[n % static_cast<size_t>(cout)];
+        c.add(value, y[n]);
+    }
+    report(k, "conv3x3", std::to_string(parts.size()) + " maps of side " + std::to_string(side), c);
+}
+
+void check_depthwise(const table & k, int64_t height, int64_t width, int64_t channels, int threads) {
+    const floats x = random_floats(2 * height * width * channels), w = random_floats(channels * 9),
+                 bias = random_floats(channels);
+    floats y(x.size(), NAN);
+    run(threads, [&](const team & t) {
+        k.depthwise3x3({2, height, width, channels, x.data(), y.data(), w.data(), bias.data()}, t);
+    });
+    comparison c;
+    for (size_t n = 0; n < y.size(); n++) {
+        const auto index = static_cast<int64_t>(n);
+        const int64_t ch = index % channels, j = index / channels % width,
+                      i = index / channels / width % height;
+        double sum = bias[static_cast<size_t>(ch)];
+        for (int64_t tap = 0; tap < 9; tap++) {
+            const int64_t dy = tap / 3 - 1, dx = tap % 3 - 1;
+            if (i + dy < 0 || i + dy >= height || j + dx < 0 || j + dx >= width) continue;
+            sum += double(x[static_cast<size_t>(index + (dy * width + dx) * channels)]) *
+                   w[static_cast<size_t>(ch * 9 + tap)];
+        }
+        c.add(sum, y[n]);
+    }
+    report(k, "depthwise3x3", std::to_string(height) + "x" + std::to_string(width), c);
 }
 
 struct gemm_case {
@@ -155,6 +226,7 @@ struct gemm_case {
     ggml_type type;
     activation act;
     bool layer_norm;
+    rectifier rect = {};
 };
 
 void check_gemm(const table & k, const gemm_case & s, int threads) {
@@ -175,6 +247,7 @@ void check_gemm(const table & k, const gemm_case & s, int threads) {
     args.bias = bias.data();
     args.act = s.act;
     args.residual = residual.data();
+    args.rect = s.rect;
     if (s.layer_norm) {
         args.norm_gamma = gamma.data();
         args.norm_beta = beta.data();
@@ -225,13 +298,13 @@ void check_gemm(const table & k, const gemm_case & s, int threads) {
                     break;
             }
             const auto at = static_cast<size_t>(r * outputs + n);
-            c.add(v + residual[at], y[at]);
+            c.add(rectified(s.rect, v + residual[at]), y[at]);
         }
     }
     char description[160];
-    std::snprintf(description, sizeof description, "%ldx%ldx%ld %s activation %d norm %d threads %d",
+    std::snprintf(description, sizeof description, "%ldx%ldx%ld %s activation %d norm %d threads %d slope %g",
                   long(s.rows), long(s.columns), long(s.depth), ggml_type_name(s.type), int(s.act),
-                  s.layer_norm, threads);
+                  s.layer_norm, threads, s.rect.on ? double(s.rect.slope) : 1.0);
     report(k, "gemm", description, c);
 }
 
@@ -285,7 +358,8 @@ void check_gather(const table & k, const gather_case & s, int threads) {
 struct attention_case {
     int64_t batch, heads, head_dim, queries, keys;
     bool causal;
-    float spread;  // standard deviation of the queries, which scales the scores
+    float spread;       // standard deviation of the queries, which scales the scores
+    int64_t masks = 0;  // 0: neither bias nor mask
 };
 
 void check_attention(const table & k, const attention_case & s, int threads) {
@@ -293,6 +367,9 @@ void check_attention(const table & k, const attention_case & s, int threads) {
     const floats q = random_floats(s.batch * s.queries * width, s.spread),
                  key = random_floats(s.batch * s.keys * width);
     const floats v = random_floats(s.batch * s.keys * width);
+    const floats bias = random_floats(s.masks ? s.heads * s.queries * s.keys : 0, 3);
+    floats mask = random_floats(s.masks * s.queries * s.keys);
+    for (float & m : mask) m = m > 0.5f ? -100.0f : 0.0f;
     floats y(q.size(), NAN);
     const double scale = 1 / std::sqrt(double(s.head_dim));
     const attention_args args{s.batch,
@@ -313,7 +390,12 @@ void check_attention(const table & k, const attention_case & s, int threads) {
                               s.keys * width,
                               s.queries * width,
                               static_cast<float>(scale),
-                              s.causal};
+                              s.causal,
+                              0,
+                              0,
+                              s.masks ? bias.data() : nullptr,
+                              s.masks ? mask.data() : nullptr,
+                              s.masks};
     run(threads, [&](const team & t) { k.attention(args, t); });
 
     comparison c;
@@ -328,8 +410,13 @@ void check_attention(const table & k, const attention_case & s, int threads) {
                     const float * to = key.data() + (b * s.keys + i) * width + h * s.head_dim;
                     double dot = 0;
                     for (int64_t d = 0; d < s.head_dim; d++) dot += double(row[d]) * to[d];
-                    p[static_cast<size_t>(i)] = dot * scale;
-                    top = std::max(top, dot * scale);
+                    double score = dot * scale;
+                    if (s.masks) {
+                        score += bias[static_cast<size_t>((h * s.queries + t) * s.keys + i)];
+                        score += mask[static_cast<size_t>((b % s.masks * s.queries + t) * s.keys + i)];
+                    }
+                    p[static_cast<size_t>(i)] = score;
+                    top = std::max(top, score);
                 }
                 for (double & e : p) total += e = std::exp(e - top);
                 for (int64_t d = 0; d < s.head_dim; d++) {
@@ -463,6 +550,8 @@ void check_all(const table & k, bool quick) {
             check_conv3x3(k, {3, 9, 13, 65, 33, type, true, false}, threads);
             check_conv3x3(k, {1, 4, 130, 40, 70, type, false, true}, threads);
             check_conv3x3(k, {9, 8, 8, 128, 64, type, false, false}, threads);
+            check_conv3x3(k, {2, 9, 13, 24, 37, type, true, true, {true, 0}}, threads);
+            check_conv3x3(k, {1, 3, 5, 8, 5, type, false, true, {true, 0.2f}}, threads);
         }
         for (ggml_type type :
              {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q5_0, GGML_TYPE_Q4_0}) {
@@ -481,6 +570,8 @@ void check_all(const table & k, bool quick) {
             check_gemm(k, {3, 9, 77, GGML_TYPE_F16, act, true}, threads);
             check_gemm(k, {97, 18, 513, GGML_TYPE_F32, act, false}, threads);
         }
+        check_gemm(k, {3, 34, 320, GGML_TYPE_F16, activation::none, false, {true, 0}}, threads);
+        check_gemm(k, {97, 18, 513, GGML_TYPE_F32, activation::silu, false, {true, 0.2f}}, threads);
         check_gather(k, {2, 9, 7, 5, 6, 3, 2, 1}, threads);
         check_gather(k, {2, 10, 8, 5, 6, 3, 2, 0}, threads);
         check_gather(k, {1, 16, 16, 4, 40, 4, 2, 1}, threads);
@@ -492,6 +583,13 @@ void check_all(const table & k, bool quick) {
         check_attention(k, {1, 1, 160, 40, 40, true, 30}, threads);
         check_attention(k, {1, 1, 512, 100, 200, false, 1}, threads);
         check_attention(k, {3, 1, 1, 1, 1, false, 1}, threads);
+        check_attention(k, {6, 3, 15, 64, 64, false, 1, 3}, threads);
+        check_attention(k, {2, 2, 30, 150, 150, false, 1, 1}, threads);
+        check_joined_conv3x3(k, 3, {16, 5}, 3, threads);
+        check_joined_conv3x3(k, 11, {64, 32, 32, 32, 32}, 64, threads);
+        check_joined_conv3x3(k, 9, {48}, 33, threads);
+        check_depthwise(k, 1, 1, 3, threads);
+        check_depthwise(k, 5, 7, 37, threads);
         check_group_norm(k, 2, 100, 64, 32, 0, threads);
         check_group_norm(k, 1, 1000, 40, 4, 100, threads);
         check_group_norm(k, 3, 1, 33, 1, 0, threads);

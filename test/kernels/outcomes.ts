@@ -20,6 +20,7 @@ const TOLERANCE: Readonly<Record<string, number>> = {
   attention: 3e-5,
   group_norm: 3e-5,
   upsample: 0,
+  depthwise3x3: 2e-6,
   nearest_code: 0,
 };
 

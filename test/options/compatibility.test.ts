@@ -13,8 +13,20 @@ import { startSession } from '../support/cli.js';
 import { call, startServer } from '../support/server/test-server.js';
 
 const COMMANDS = [
-  ...['generate', 'tokenize', 'encode', 'decode', 'reconstruct', 'codes', 'sample', 'sketch', 'score'],
-  ...['inspect', 'convert', 'pack', 'pull', 'models', 'rm', 'serve', 'worker', 'backends', 'build'],
+  ...[
+    'generate',
+    'grid',
+    'tokenize',
+    'encode',
+    'decode',
+    'reconstruct',
+    'codes',
+    'sample',
+    'sketch',
+    'score',
+    'upscale',
+  ],
+  ...['inspect', 'convert', 'merge', 'pack', 'pull', 'models', 'rm', 'serve', 'worker', 'backends', 'build'],
 ];
 
 const snapshot = (name: string): string => fileURLToPath(new URL(`./compatibility/${name}`, import.meta.url));

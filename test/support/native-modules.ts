@@ -30,6 +30,8 @@ export const NAMES = [
   'unet-plain',
   'kl',
   'kl-plain',
+  'taesd',
+  'taesd-pooled',
   'latent-transformer',
   'latent-transformer-unmasked',
   't5',

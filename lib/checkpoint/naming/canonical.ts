@@ -11,7 +11,7 @@ const TRANSFORMER =
   'norm|proj_in|proj_out|transformer_blocks\\.\\d+\\.(?:norm[123]|attn[12]\\.(?:to_q|to_k|to_v|to_out\\.0)|ff\\.net\\.(?:0\\.proj|2))';
 
 const UNET = new RegExp(
-  `^(?:conv_in|conv_norm_out|conv_out|(?:time|add|class)_embedding\\.linear_[12]|class_embedding|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
+  `^(?:conv_in|conv_norm_out|conv_out|(?:time|add|class)_embedding\\.linear_[12]|time_embedding\\.cond_proj|class_embedding|(?:(?:down|up)_blocks\\.\\d+|mid_block)\\.` +
     `(?:resnets\\.\\d+\\.(?:${RESNET}|time_emb_proj)|attentions\\.\\d+\\.(?:${TRANSFORMER}|${ATTENTION})|` +
     `(?:down|up)samplers\\.0\\.(?:conv|${RESNET}|time_emb_proj)))${WEIGHT_OR_BIAS}`,
 );

@@ -113,7 +113,8 @@ async function convert(input: string, output: string, flags: Flags): Promise<voi
   print(`${output}  ${bytes(result.bytes)} in ${duration(seconds)}\n\n${typeTable(result)}`);
 }
 
-function typeTable({ types }: ConvertResult): string {
+/** Formats the number and size of the tensors of each type. */
+export function typeTable({ types }: Pick<ConvertResult, 'types'>): string {
   return table(
     ['type', 'tensors', 'size'],
     types.map(({ type, tensors, bytes: size }) => [type, `${tensors}`, bytes(size)]),
@@ -121,7 +122,7 @@ function typeTable({ types }: ConvertResult): string {
 }
 
 /** Parses `PATTERN=TYPE`; the pattern may contain `=`. */
-function collectKeep(text: string, before: readonly Keep[]): Keep[] {
+export function collectKeep(text: string, before: readonly Keep[]): Keep[] {
   const at = text.lastIndexOf('=');
   const [pattern, type] = [text.slice(0, at), text.slice(at + 1) as StorageType];
   if (at <= 0 || !storageTypes.includes(type)) {

@@ -89,16 +89,24 @@ const FORMS = {
   component: 'one component',
   lora: 'LoRA',
   embedding: 'embedding',
+  upscaler: 'upscaler',
   other: 'weights',
 } as const;
 const PREDICTIONS = { eps: 'noise (eps)', v: 'v', x0: 'the image (x0)' } as const;
 
-function heading(
-  { path, form, problem, condition, scheduler, predictionUncertain, predictionFrom, defaults }: Inspection,
-  family: string | null,
-): string {
+function heading(inspection: Inspection, family: string | null): string {
+  const { path, form, problem, condition, scheduler, predictionUncertain, predictionFrom, defaults } =
+    inspection;
+  const { upscaler } = inspection;
   const title = family ? `${family}, ${FORMS[form]}` : FORMS[form];
   const lines = [path, title];
+  if (upscaler) {
+    const { architecture, scale, channels, dialect, receptiveField } = upscaler;
+    const reach = receptiveField === null ? '' : `, receptive field ${receptiveField} pixels`;
+    lines.push(
+      `${architecture} x${scale} for ${channels === 1 ? 'grey' : 'RGB'} images, names ${dialect}${reach}`,
+    );
+  }
   if (condition?.kind === 'class') lines.push(`Class-conditional, ${condition.classes} classes`);
   if (condition?.kind === 'none') lines.push('Unconditional');
   if (scheduler) {
@@ -146,6 +154,10 @@ function shape({ config }: InspectedComponent): string {
   if ('hidden_size' in config) {
     const { num_hidden_layers: layers, hidden_size: width, num_attention_heads: heads, hidden_act } = config;
     return `${layers} layers x ${width}, ${heads} heads, ${hidden_act}, window ${config.max_position_embeddings}`;
+  }
+  if ('encoder' in config) {
+    const halves = [config.encoder && 'encoder', config.decoder && 'decoder'].filter(Boolean).join(' and ');
+    return `${halves}, ${config.latent_channels} latent channels x ${config.scaling_factor}`;
   }
   const levels = config.block_out_channels.join('-');
   if ('latent_channels' in config) {

@@ -91,6 +91,22 @@ void online_softmax(const block & b, int64_t r, float * s, int64_t valid, int64_
     }
 }
 
+// Adds `terms` to the scores of one row.
+void add_terms(float * s, const float * terms, int64_t keys) {
+    for (int64_t i = 0; i < keys; i += VL) {
+        const int part = static_cast<int>(std::min<int64_t>(VL, keys - i));
+        store(s + i, load(s + i) + load_part(terms + i, part));
+    }
+}
+
+// Adds bias and mask to the scores of row r for keys [key, key + keys).
+void add_bias(const block & b, int64_t r, float * s, int64_t key, int64_t keys) {
+    const attention_args & p = b.p;
+    const int64_t at = (b.first + r) * p.keys + key, size = p.queries * p.keys;
+    if (p.bias) add_terms(s, p.bias + b.head * size + at, keys);
+    if (p.mask) add_terms(s, p.mask + b.batch % p.masks * size + at, keys);
+}
+
 // Processes rows [r, r + rows) with the loaded block of keys.
 void add_rows(const block & b, int64_t r, int64_t rows, int64_t key, int64_t keys) {
     const int64_t head_dim = b.p.head_dim;
@@ -99,6 +115,7 @@ void add_rows(const block & b, int64_t r, int64_t rows, int64_t key, int64_t key
                      false);
     }
     for (int64_t i = 0; i < rows; i++) {
+        add_bias(b, r + i, b.S + i * BK, key, keys);
         online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys);
     }
     float * out = b.O + r * b.padded;

@@ -49,6 +49,14 @@ tile_position position_of(const block & b, int64_t tile) {
     return {row / b.tiles_y, row % b.tiles_y * 4, (b.column + tile % b.across) * 4};
 }
 
+// The map that contains channel c, from that channel on.
+channel_part map_at(const conv3x3_args & p, int64_t c) {
+    if (p.part_count == 0) return {p.x + c, p.cin};
+    int i = 0;
+    for (; i + 1 < p.part_count && c >= p.parts[i].channels; i++) c -= p.parts[i].channels;
+    return {p.parts[i].x + c, p.parts[i].channels};
+}
+
 // Reads rows [from, 6) of the strip of pixels under a row of tiles, for VL channels from c on, normalized and
 // activated as requested, with zeros outside the image. Reads each pixel once although tiles overlap.
 void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
@@ -59,6 +67,7 @@ void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
         scale = load_part(s, n);
         shift = load_part(s + p.cin, n);
     }
+    const channel_part in = map_at(p, c);
     const int64_t width = b.across * 4 + 2, begin = std::max<int64_t>(0, 1 - at.x),
                   end = std::min(width, p.width + 1 - at.x);
     for (int i = from; i < 6; i++) {
@@ -68,11 +77,11 @@ void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
             std::memset(to, 0, sizeof(float) * static_cast<size_t>(width * VL));
             continue;
         }
-        const float * row = p.x + ((at.batch * p.height + y) * p.width + at.x - 1) * p.cin + c;
+        const float * row = in.x + ((at.batch * p.height + y) * p.width + at.x - 1) * in.channels;
         for (int64_t x = 0; x < width; x++) {
             vf v = {};
             if (x >= begin && x < end) {
-                v = load_part(row + x * p.cin, n);
+                v = load_part(row + x * in.channels, n);
                 if (p.scale_shift) v = v * scale + shift;
                 if (p.silu) v = silu(v);
             }
@@ -148,8 +157,17 @@ void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
     }
 }
 
-// Transforms the products M of output channels [n, n + NB) to pixels and adds bias, time embedding and
-// residual.
+// Scales an output, adds the residuals, rectifies the sum and stores it. `c` is its channel, `at` its index
+// in y.
+inline void finish(const conv3x3_args & p, int64_t c, int64_t at, int part, vf value) {
+    if (p.scale != 1) value = value * p.scale;
+    if (p.residual) value += load_part(p.residual + at, part) * p.residual_scale;
+    if (p.residual2) value += load_part(p.residual2 + at, part);
+    store_part(p.y + at, rectified(p.rect, value, c, part), part);
+}
+
+// Transforms the products M of output channels [n, n + NB) to pixels, adds bias and time embedding, and
+// finishes them.
 void transform_output(const block & b, int64_t n) {
     const conv3x3_args & p = b.p;
     for (int v = 0; v < NV; v++) {
@@ -166,15 +184,7 @@ void transform_output(const block & b, int64_t n) {
                 output_1d(rows[i], o);
                 const int64_t row = ((at.batch * p.height + at.y + i) * p.width + at.x) * p.cout + c;
                 for (int j = 0; j < 4 && at.x + j < p.width; j++) {
-                    const int64_t to = row + j * p.cout;
-                    vf value = o[j] + add;
-                    if (part == VL) {
-                        if (p.residual) value += load(p.residual + to);
-                        store(p.y + to, value);
-                    } else {
-                        if (p.residual) value += load_part(p.residual + to, part);
-                        store_part(p.y + to, value, part);
-                    }
+                    finish(p, c, row + j * p.cout, part, o[j] + add);
                 }
             }
         }
@@ -207,9 +217,10 @@ struct partition {
 };
 
 // Returns true for maps so small that transforming the filters costs more than it saves; they are computed as
-// a product of gathered pixels.
+// a product of gathered pixels, which supports neither parts nor scales.
 bool is_small(const conv3x3_args & p) {
-    return p.batch * p.height * p.width <= 32;
+    const bool scaled = p.scale != 1 || p.residual_scale != 1 || p.residual2;
+    return p.batch * p.height * p.width <= 32 && p.part_count == 0 && !scaled;
 }
 gemm_args as_product(const conv3x3_args & p) {
     gemm_args a{};
@@ -226,6 +237,7 @@ gemm_args as_product(const conv3x3_args & p) {
     a.silu = p.silu;
     a.conv = {p.height, p.width, p.cin, 3, 1, 1, p.height, p.width};
     a.add = p.add;
+    a.rect = p.rect;
     return a;
 }
 

@@ -3,6 +3,7 @@
 // Vectorized exponential and activation functions.
 
 #include "kernels/isa/simd.h"
+#include "kernels/kernels.h"
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
@@ -54,6 +55,12 @@ inline vf gelu(vf x) {
                          t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
     const vf e = 1.f - poly * exp(-a * a);
     return 0.5f * x * (1.f + select(z < 0.f, -e, e));
+}
+
+// Rectifies `part` channels from c on.
+inline vf rectified(const rectifier & r, vf x, int64_t c, int part) {
+    if (r.channels) return select(x < 0.f, x * load_part(r.channels + c, part), x);
+    return r.on ? max(x * r.slope, x) : x;
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

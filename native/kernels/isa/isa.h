@@ -13,6 +13,7 @@ void rows(const gemm_args &, const team &);
 void attention(const attention_args &, const team &);
 void upsample(const upsample_args &, const team &);
 void nearest_code(const nearest_code_args &, const team &);
+void depthwise3x3(const depthwise3x3_args &, const team &);
 extern const table kernels;
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

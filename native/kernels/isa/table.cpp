@@ -13,6 +13,7 @@ const table kernels = {SAFELIGHT_NAME(SAFELIGHT_ISA),
                        rows,
                        attention,
                        upsample,
-                       nearest_code};
+                       nearest_code,
+                       depthwise3x3};
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

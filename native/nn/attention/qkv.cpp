@@ -17,4 +17,11 @@ qkv project_qkv(model_ref m, tensor x, tensor context, int64_t width, const qkv_
     return {q, k, v};
 }
 
+tensor packed_part(model_ref m, tensor qkv, int64_t heads, int64_t index) {
+    const int64_t d = qkv->ne[0] / 3 / heads;
+    tensor view = ggml_view_4d(m.ctx(), qkv, d, heads, qkv->ne[1], qkv->ne[2], d * sizeof(float), qkv->nb[1],
+                               qkv->nb[2], static_cast<size_t>(index * d * heads) * sizeof(float));
+    return ggml_permute(m.ctx(), view, 0, 2, 1, 3);
+}
+
 }  // namespace safelight

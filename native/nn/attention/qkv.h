@@ -27,4 +27,7 @@ tensor projection(model_ref m, tensor x, int64_t width, bool bias);
 // Projects x to queries and `context` (x itself in self-attention) to keys and values.
 qkv project_qkv(model_ref m, tensor x, tensor context, int64_t width, const qkv_layers & layers);
 
+// Returns part `index` (0 queries, 1 keys, 2 values) of packed qkv [B, T, 3C], as a view [B, heads, T, d].
+tensor packed_part(model_ref m, tensor qkv, int64_t heads, int64_t index);
+
 }  // namespace safelight

@@ -5,10 +5,11 @@
 namespace safelight {
 namespace {
 
+// Returns the product that produced x, to which more operations can be added; null for other tensors.
 const product * find_product(model_ref m, tensor x) {
     const auto & products = fusion_of(m).products;
     auto producer = products.find(x);
-    return producer == products.end() ? nullptr : &producer->second;
+    return producer == products.end() || producer->second.rect.on ? nullptr : &producer->second;
 }
 
 }  // namespace
@@ -74,6 +75,66 @@ tensor with_channel_sum(model_ref m, tensor x, tensor v) {
     product p = *producer;
     p.add = v;
     return emit(m, p);
+}
+
+tensor with_rectifier(model_ref m, tensor x, float slope) {
+    const product * producer = find_product(m, x);
+    if (!producer || slope < 0 || slope > 1) return nullptr;
+    product p = *producer;
+    p.rect = {true, slope};
+    return emit(m, p);
+}
+
+tensor with_channel_rectifier(model_ref m, tensor x, tensor slopes) {
+    const product * producer = find_product(m, x);
+    if (!producer) return nullptr;
+    product p = *producer;
+    p.rect = {true, 0};
+    p.slopes = slopes;
+    return emit(m, p);
+}
+
+tensor scaled_sum_with_product(model_ref m, tensor x, float scale, tensor y) {
+    const product * producer = find_product(m, x);
+    if (!producer || !producer->winograd() || producer->residual2) return nullptr;
+    if (!ggml_are_same_shape(x, y) || !ggml_is_contiguous(y)) return nullptr;
+    product p = *producer;
+    p.scale *= scale;
+    if (p.residual) {
+        p.residual_scale *= scale;
+        p.residual2 = y;
+    } else {
+        p.residual = y;
+    }
+    return emit(m, p);
+}
+
+tensor concatenated(model_ref m, tensor a, tensor b) {
+    tensor y = ggml_concat(m.ctx(), a, b, 0);
+    auto & concatenations = fusion_of(m).concatenations;
+    std::vector<tensor> parts;
+    for (tensor x : {a, b}) {
+        auto known = concatenations.find(x);
+        if (known == concatenations.end()) {
+            parts.push_back(x);
+        } else {
+            parts.insert(parts.end(), known->second.begin(), known->second.end());
+        }
+    }
+    concatenations[y] = parts;
+    return y;
+}
+
+std::vector<tensor> readable_parts(model_ref m, tensor x) {
+    const auto & concatenations = fusion_of(m).concatenations;
+    auto found = concatenations.find(x);
+    if (found == concatenations.end() || found->second.size() > kernels::max_parts) return {};
+    const std::vector<tensor> & parts = found->second;
+    for (size_t i = 0; i < parts.size(); ++i) {
+        bool aligned = i + 1 == parts.size() || parts[i]->ne[0] % kernels::part_granularity == 0;
+        if (!aligned || !ggml_is_contiguous(parts[i])) return {};
+    }
+    return parts;
 }
 
 tensor sum_with_product(model_ref m, tensor a, tensor b) {

@@ -1,17 +1,12 @@
 // Nodes of the fused operations chosen in fusion.cpp. Each passes its tensors to a kernel.
 
 #include <algorithm>
-#include <cmath>
 
 #include "nn/fused/fusion.h"
 #include "nn/fused/kernel_node.h"
 
 namespace safelight {
 namespace {
-
-const float * float_data(tensor x) {
-    return x ? static_cast<const float *>(x->data) : nullptr;
-}
 
 // Describes a weight of `rows` rows for the kernels; a row may span several dimensions of the tensor.
 kernels::weights kernel_weights(tensor w, int64_t rows) {
@@ -72,6 +67,12 @@ int64_t rows_per_batch(const prologue & in, tensor add) {
     return rows / batch;
 }
 
+kernels::rectifier rectifier_of(const product & p) {
+    kernels::rectifier rect = p.rect;
+    rect.channels = float_data(p.slopes);
+    return rect;
+}
+
 void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     kernels::conv3x3_args a{};
     a.batch = out->ne[3];
@@ -79,7 +80,7 @@ void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     a.width = out->ne[1];
     a.cin = p.in.x->ne[0];
     a.cout = p.out;
-    a.x = float_data(p.in.x);
+    a.x = p.parts.empty() ? float_data(p.in.x) : nullptr;
     a.y = static_cast<float *>(out->data);
     a.w = kernel_weights(p.w, p.out);
     a.bias = float_data(p.bias);
@@ -87,6 +88,11 @@ void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     a.silu = p.in.silu;
     a.add = float_data(p.add);
     a.residual = float_data(p.residual);
+    a.rect = rectifier_of(p);
+    a.residual2 = float_data(p.residual2);
+    a.scale = p.scale;
+    a.residual_scale = p.residual_scale;
+    for (tensor part : p.parts) a.parts[a.part_count++] = {float_data(part), part->ne[0]};
     kernels::active().conv3x3(a, team);
 }
 
@@ -101,6 +107,11 @@ void run_gemm(const product & p, tensor out, const kernels::team & team) {
     a.act = p.act;
     a.add = float_data(p.add);
     a.residual = float_data(p.residual);
+    a.rect = rectifier_of(p);
+    if (p.second_in) {
+        a.second = {float_data(p.second_in), p.second_in->ne[0], p.second_in->ne[0],
+                    kernel_weights(p.second_w, p.out)};
+    }
     if (p.kind == product_kind::convolution && p.kernel > 1) {
         a.conv = {p.in.x->ne[2], p.in.x->ne[1], p.in.x->ne[0], p.kernel,
                   p.stride,      p.pad_begin,   out->ne[2],    out->ne[1]};
@@ -124,9 +135,11 @@ tensor emit(model_ref m, const prologue & p) {
 }
 
 tensor emit(model_ref m, const product & p) {
-    std::vector<tensor> sources = collect_sources(p.in);
-    for (tensor x : {p.w, p.bias, p.add, p.residual}) add_source(sources, x);
-    bool winograd = p.kind == product_kind::convolution && p.kernel == 3 && p.stride == 1 && p.pad_begin == 1;
+    std::vector<tensor> sources = p.parts.empty() ? collect_sources(p.in) : p.parts;
+    for (tensor x : {p.w, p.bias, p.slopes, p.add, p.residual, p.residual2, p.second_in, p.second_w}) {
+        add_source(sources, x);
+    }
+    const bool winograd = p.winograd();
     tensor y = kernel_node(m.g(), p.ne, sources, [p, winograd](tensor out, const kernels::team & team) {
         winograd ? run_conv3x3(p, out, team) : run_gemm(p, out, team);
     });
@@ -175,36 +188,6 @@ tensor modulated_scale_shift(model_ref m, tensor scale_shift, tensor modulation)
         }
     };
     return kernel_node(m.g(), scale_shift->ne, {scale_shift, modulation}, run);
-}
-
-tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, bool causal) {
-    return kernel_node(m.g(), q->ne, {q, k, v}, [=](tensor out, const kernels::team & team) {
-        kernels::attention_args a{};
-        a.batch = q->ne[2];
-        a.heads = heads;
-        a.head_dim = q->ne[0] / heads;
-        a.queries = q->ne[1];
-        a.keys = k->ne[1];
-        a.q = float_data(q);
-        a.k = float_data(k);
-        a.v = float_data(v);
-        a.y = static_cast<float *>(out->data);
-        a.ldq = a.ldk = a.ldv = a.ldy = q->ne[0];
-        a.batch_q = a.batch_y = q->ne[0] * q->ne[1];
-        a.batch_k = a.batch_v = k->ne[0] * k->ne[1];
-        a.scale = 1 / std::sqrt(static_cast<float>(a.head_dim));
-        a.causal = causal;
-        kernels::active().attention(a, team);
-    });
-}
-
-tensor emit_upsample(model_ref m, tensor x, int64_t height, int64_t width) {
-    const int64_t ne[4] = {x->ne[0], width, height, x->ne[3]};
-    return kernel_node(m.g(), ne, {x}, [=](tensor out, const kernels::team & team) {
-        kernels::active().upsample({x->ne[3], x->ne[2], x->ne[1], height, width, x->ne[0], float_data(x),
-                                    static_cast<float *>(out->data)},
-                                   team);
-    });
 }
 
 }  // namespace safelight

@@ -14,4 +14,9 @@ tensor kernel_node(graph & g, const int64_t ne[4], const std::vector<tensor> & s
                    std::function<void(tensor out, const kernels::team &)> run,
                    ggml_type type = GGML_TYPE_F32);
 
+// Returns the values of an f32 tensor that is in memory; null for null.
+inline const float * float_data(tensor x) {
+    return x ? static_cast<const float *>(x->data) : nullptr;
+}
+
 }  // namespace safelight

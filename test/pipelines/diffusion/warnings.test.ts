@@ -81,7 +81,9 @@ describe('comments in prompts', () => {
     ];
     expect(commented.images[0]!.data).toEqual(plain.images[0]!.data);
     expect(commented.images[0]!.parameters).toBe(plain.images[0]!.parameters);
-    expect((await pipeline.tokenize('apple # pear')).flatMap(({ tokens }) => tokens)).not.toContain('pear</w>');
+    expect((await pipeline.tokenize('apple # pear')).flatMap(({ tokens }) => tokens)).not.toContain(
+      'pear</w>',
+    );
   });
 });
 

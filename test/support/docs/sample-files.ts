@@ -7,6 +7,8 @@ import { Tensor } from '../../../lib/tensor/tensor.js';
 import { root } from '../../package/npm.js';
 import { caseNamed, writeModel } from '../latent-diffusion.js';
 import { tensorOf, writeWithMetadata } from '../lora.js';
+import { writeSafetensors } from '../tiny-models.js';
+import { weightsOf } from '../upscale/networks.js';
 import { writeTransformerCheckpoint } from '../vqgan/checkpoint.js';
 
 /** Models of the documentation by the names that it gives them. The contents of a model decide how it is read, not its name. */
@@ -58,6 +60,7 @@ export async function writeSampleFiles(folder: string): Promise<void> {
     await writeLora(file(name));
   const vectors = new Map([['emb_params', tensorOf(noise.slice(0, 192), [1, 192], 'F32')]]);
   writeWithMetadata(file('embeddings/zyx.safetensors'), vectors, {});
+  writeSafetensors(file('4x.safetensors'), weightsOf('compact'));
   writeFileSync(file('wildcards/fruit.txt'), 'apple\npear\n');
   writeFileSync(file('styles.csv'), 'name,prompt,negative_prompt\nink,"{prompt}, ink",\n');
 }

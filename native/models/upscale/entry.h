@@ -1,0 +1,37 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/checks.h"
+#include "runtime/graph/graph.h"
+
+namespace safelight {
+
+struct upscaler_shape {
+    int64_t in_channels;
+    int64_t multiple;  // sides of an input are multiples of it
+    int64_t widest;    // largest number of elements of an activation per pixel of the input
+};
+
+// Base of the upscaling networks, which have the single entry `upscale`: image [B, C, H, W] -> image
+// [B, C', H', W']. Values are nominally 0 to 1.
+class upscaler : public architecture {
+  public:
+    explicit upscaler(const upscaler_shape & s) : shape_(s) {}
+
+    std::vector<std::string> entries() const override { return {"upscale"}; }
+    void build(graph & g, const std::string & entry, const input_shapes & inputs,
+               const config &) const override;
+    void build_all(graph & g) const override;
+
+    // Builds the network for an image of a valid shape.
+    virtual tensor forward(model_ref m, tensor x) const = 0;
+
+  private:
+    upscaler_shape shape_;
+};
+
+}  // namespace safelight
