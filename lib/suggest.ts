@@ -92,6 +92,7 @@ const OPTIONS: Readonly<Record<string, readonly string[]>> = {
   noisemultiplier: ['initialNoiseMultiplier'],
   clipstopatlastlayers: ['clipSkip'],
   rescalecfg: ['guidanceRescale'],
+  adaptiveprojectedguidance: ['apg'],
   cfgrescale: ['guidanceRescale'],
   size: ['width and height'],
   resolution: ['width and height'],

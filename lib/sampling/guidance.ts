@@ -5,6 +5,7 @@
  */
 import { invalidOption, SafelightError } from '../errors.js';
 import { Tensor } from '../tensor/tensor.js';
+import type { GuidanceProjection, ProjectionSettings } from './adaptive-projection.js';
 import type { BranchSpec, Conditioning } from './network.js';
 import type { Latent } from './types.js';
 
@@ -24,9 +25,11 @@ export interface Guidance {
    * branch (arXiv:2305.08891, section 3.4).
    */
   readonly rescale?: number | undefined;
+  /** Adaptive projected guidance, applied before `rescale`. */
+  readonly projection?: ProjectionSettings | undefined;
   /**
    * True if the network receives the scale as the input `guidance` (latent consistency models): only the positive
-   * branches run, and `interval` and `rescale` have no effect. Default false.
+   * branches run, and the other settings have no effect. Default false.
    */
   readonly embedded?: boolean | undefined;
 }
@@ -94,9 +97,17 @@ export function sumOfWeights(branches: readonly BranchSpec[]): number {
   return branches.reduce((total, { weight }) => total + (weight instanceof Tensor ? Number.NaN : weight), 0);
 }
 
+/** Changes of the guided prediction. */
+export interface CombineOptions {
+  /** Fraction of `Guidance.rescale`; default 0. */
+  readonly rescale?: number | undefined;
+  /** Projection of this sampling pass; default none. */
+  readonly projection?: GuidanceProjection | undefined;
+}
+
 /**
  * Combines the predictions of the branches, `[branches * B, ...]`, to one per image, `[B, ...]`. Predictions may be
- * of noise, v or x0; rescaling is applied to the network's own kind of prediction, as in diffusers.
+ * of noise, v or x0; projection and rescaling are applied to the network's own kind of prediction, as in diffusers.
  *
  * @param count number of images, B
  * @throws SHAPE_MISMATCH if the predictions cannot be divided by branches and images, or for a mask of another size
@@ -105,7 +116,7 @@ export function combinePredictions(
   branches: readonly BranchSpec[],
   predictions: Latent,
   count: number,
-  rescale = 0,
+  { rescale = 0, projection }: CombineOptions = {},
 ): Latent {
   const size = predictions.length / (branches.length * count);
   if (!Number.isInteger(size)) {
@@ -125,8 +136,10 @@ export function combinePredictions(
   const guided = base.slice();
   for (const { prediction, share } of positives)
     for (let i = 0; i < guided.length; i++) guided[i]! += share(i) * (prediction[i]! - base[i]!);
+  if (!projection && rescale === 0) return guided;
+  const positive = weightedMean(positives, count * size);
+  projection?.apply({ base, positive, guided }, size);
   if (rescale > 0) {
-    const positive = weightedMean(positives, count * size);
     for (let start = 0; start < guided.length; start += size) {
       const end = start + size;
       rescaleToDeviation(guided.subarray(start, end), positive.subarray(start, end), rescale);

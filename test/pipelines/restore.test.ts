@@ -47,6 +47,7 @@ describe('parameters written by Safelight', () => {
       ...{ guidanceRescale: 0.5, guidanceInterval: [0.3, Number.POSITIVE_INFINITY] },
       ...{ deepCache: { interval: 4, branch: 2 }, sigmaMin: 0.03, sigmaMax: 12, rho: 5 },
     },
+    'adaptive projected guidance': { apg: { eta: 0.25, threshold: 7.5, momentum: -0.75 } },
     churn: { sampler: 'heun', sChurn: 3, sTmin: 0.1, sTmax: Number.POSITIVE_INFINITY, sNoise: 1.01 },
     'an adaptive sampler': { sampler: 'dpm_adaptive', schedule: 'discrete' },
     'a sampler with another default schedule in A1111': { sampler: 'dpmpp_3m_sde', schedule: 'exponential' },

@@ -1,4 +1,4 @@
-"""Writes test/fixtures/sampling/{denoiser,schedules,beta,guidance}.json: the discrete schedules and denoisers of k-diffusion, the
+"""Writes test/fixtures/sampling/{denoiser,schedules,beta,guidance,projection}.json: the discrete schedules and denoisers of k-diffusion, the
 sigmas of k-diffusion's and A1111's schedules and of diffusers' trailing timesteps, and guidance as in diffusers.
 
 Run: /path/to/venv/bin/python test/reference/sampling_schedules.py   (torch, numpy, scipy, diffusers, k-diffusion as pinned in
@@ -15,6 +15,7 @@ import types
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
+from diffusers.guiders.adaptive_projected_guidance import AdaptiveProjectedGuidance, MomentumBuffer
 from scipy import stats
 
 # the package's __init__ imports evaluation code that is not needed here
@@ -219,6 +220,23 @@ def guidance():
     write("guidance.json", cases)
 
 
+def projection():
+    """Adaptive projected guidance as by diffusers' guider, over the evaluations of a pass."""
+    generator, cases = torch.Generator().manual_seed(6), []
+    for momentum, threshold, eta, rescale in [(None, 0.0, 1.0, 0.0), (None, 5.0, 1.0, 0.0), (None, 0.0, 0.0, 0.0),
+                                              (-0.5, 5.0, 0.0, 0.0), (0.75, 4.0, 0.3, 0.7)]:
+        guider = AdaptiveProjectedGuidance(5.0, momentum, threshold, eta=eta, guidance_rescale=rescale)
+        guider.momentum_buffer = None if momentum is None else MomentumBuffer(momentum)
+        evaluations = []
+        for spread in (1.5, 0.7, 1.0):
+            negative, positive = torch.randn(2, 2, 1, 4, 4, generator=generator) * spread + 0.2
+            guided = guider.forward(positive, negative).pred
+            evaluations.append({"predictions": numbers(torch.cat([negative, positive])), "combined": numbers(guided)})
+        cases.append({"scale": 5.0, "momentum": momentum or 0, "threshold": threshold, "eta": eta, "rescale": rescale,
+                      "count": 2, "evaluations": evaluations})
+    write("projection.json", cases)
+
+
 def write(name, cases):
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / name).write_text("[\n" + ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases) + "\n]\n")
@@ -229,3 +247,4 @@ if __name__ == "__main__":
     schedules()
     inverse_beta()
     guidance()
+    projection()

@@ -39,7 +39,9 @@ describe('guidance', () => {
   it.each(cases)(
     'of $scale, rescaled by $rescale, matches diffusers',
     ({ scale, rescale, count, ...each }) => {
-      const combined = combinePredictions(both(scale), Float32Array.from(each.predictions), count, rescale);
+      const combined = combinePredictions(both(scale), Float32Array.from(each.predictions), count, {
+        rescale,
+      });
       expect(combined.length).toBe(each.combined.length);
       each.combined.forEach((expected, i) => {
         expect(Math.abs(combined[i]! - expected)).toBeLessThan(1e-5);
@@ -58,14 +60,16 @@ describe('guidance', () => {
   });
 
   it('keeps the images of a batch separate', () => {
-    const alone = (values: number[]) => [...combinePredictions(both(3), Float32Array.from(values), 1, 0.5)];
-    const batch = combinePredictions(both(3), Float32Array.of(1, 2, -5, 9, 3, 5, 0, 7), 2, 0.5);
+    const alone = (values: number[]) => [
+      ...combinePredictions(both(3), Float32Array.from(values), 1, { rescale: 0.5 }),
+    ];
+    const batch = combinePredictions(both(3), Float32Array.of(1, 2, -5, 9, 3, 5, 0, 7), 2, { rescale: 0.5 });
     expect([...batch]).toEqual([...alone([1, 2, 3, 5]), ...alone([-5, 9, 0, 7])]);
   });
 
   it('returns the single prediction where it is skipped', () => {
     const predictions = Float32Array.of(1, 2);
-    expect(combinePredictions([both(7)[1]!], predictions, 1, 1)).toBe(predictions);
+    expect(combinePredictions([both(7)[1]!], predictions, 1, { rescale: 1 })).toBe(predictions);
   });
 
   it('adds several prompts to one base, each with its weight or mask', () => {
@@ -145,14 +149,14 @@ describe('guidance', () => {
     const mean = [(2 * 4) / 8, (2 * 8 + 6 * 4) / 8];
     const deviation = ([a = 0, b = 0]: number[]) => Math.abs(a - b) / 2;
     const factor = deviation(mean) / deviation(guided);
-    const combined = [...combinePredictions(branches, predictions, 1, 1)];
+    const combined = [...combinePredictions(branches, predictions, 1, { rescale: 1 })];
     combined.forEach((value, i) => {
       expect(value).toBeCloseTo(guided[i]! * factor, 5);
     });
   });
 
   it('keeps a constant prediction finite when rescaling', () => {
-    const combined = combinePredictions(both(2), Float32Array.of(1, 1, 2, 2), 1, 1);
+    const combined = combinePredictions(both(2), Float32Array.of(1, 1, 2, 2), 1, { rescale: 1 });
     expect([...combined]).toEqual([3, 3]);
   });
 

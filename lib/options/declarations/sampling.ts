@@ -123,6 +123,36 @@ export const samplingFields = {
     infotext: { label: 'Guidance interval' },
   }),
   /**
+   * Adaptive projected guidance (Sadat et al. 2024), which avoids saturated colors at high scales; `{}` uses its defaults.
+   * No effect if `cfg` is 1. Default: off.
+   */
+  apg: object({
+    description: 'adaptive projected guidance, which avoids saturated colors at high scales',
+    title: 'Adaptive projected guidance (fewer saturated colors at high scales):',
+    flag: { prefix: 'apg', itself: true },
+    fields: {
+      /** Factor of the change that is parallel to the positive prediction, 0 (default) to 10; 1 keeps it. */
+      eta: number({
+        description:
+          'factor of the change parallel to the prediction, which saturates; default 0, 1 keeps it',
+        ...{ min: 0, max: 10, default: 0 },
+        infotext: { label: 'APG eta', always: true },
+      }),
+      /** Largest norm of the change of an image, 0 (no limit) to 1e6; default 15. */
+      threshold: number({
+        description: 'largest norm of the change, 0 for no limit; default 15',
+        ...{ min: 0, max: 1e6, default: 15 },
+        infotext: { label: 'APG threshold', always: true },
+      }),
+      /** Factor of the sum of earlier changes, -1 to 1; default -0.5. */
+      momentum: number({
+        description: 'factor of earlier changes, -1 to 1; default -0.5',
+        ...{ min: -1, max: 1, default: -0.5 },
+        infotext: { label: 'APG momentum', always: true },
+      }),
+    },
+  }),
+  /**
    * Step caching (DeepCache): most evaluations run only the shallow layers of the U-Net, which is faster and changes
    * the image slightly. Default: off.
    */

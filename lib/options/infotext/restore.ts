@@ -76,8 +76,8 @@ function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
   const samplers = restoreSamplers(fields);
   const options: Options = { prompt, ...(negative === '' ? {} : { negative }) };
   const hires: Hires = {};
-  const deepCache: Options['deepCache'] = {};
-  const targets: Record<string, object> = { '': options, hires, deepCache };
+  const groups = { deepCache: {}, apg: {} };
+  const targets: Record<string, object> = { '': options, hires, ...groups };
   const lost = new Map<string, string>(samplers.unknown.map((name) => [name, fields[name]!]));
   for (const [name, value] of Object.entries(fields)) {
     const known =
@@ -94,7 +94,8 @@ function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
   Object.assign(options, { ...samplers.options, ...options });
   // The number of sigmas determines the steps.
   if (options.sigmas) delete options.steps;
-  if (Object.keys(deepCache).length > 0) options.deepCache = deepCache;
+  for (const [name, group] of Object.entries(groups))
+    if (Object.keys(group).length > 0) Object.assign(options, { [name]: group });
   const restored = withRenamedLoras(withHires(options, { ...samplers.hires, ...hires }), fields, adapters);
   const unrestored = missingOf(restored, fields, adapters);
   for (const [name, value] of lost) unrestored.push({ name, value });

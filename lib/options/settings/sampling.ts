@@ -2,6 +2,7 @@
 import type { GenerationDefaults } from '../../checkpoint/config/types.js';
 import { defined } from '../../defined.js';
 import { invalidOption } from '../../errors.js';
+import type { ProjectionSettings } from '../../sampling/adaptive-projection.js';
 import {
   customSampler,
   type RunnableSampler,
@@ -38,6 +39,7 @@ export interface SamplingSettings {
   };
   readonly guidanceRescale: number;
   readonly guidanceInterval: readonly [number, number] | undefined;
+  readonly apg: ProjectionSettings | undefined;
   readonly deepCache: DeepCacheSettings | undefined;
 }
 
@@ -98,7 +100,7 @@ export function samplingSettings(
     range: { sigmaMin, sigmaMax, rho },
     guidanceRescale: checked.guidanceRescale,
     guidanceInterval: checked.guidanceInterval,
-    deepCache: checked.deepCache,
+    ...{ apg: checked.apg, deepCache: checked.deepCache },
   };
 }
 

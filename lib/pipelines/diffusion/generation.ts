@@ -211,9 +211,9 @@ function encode(
 
 /** Returns the guidance of sampling settings. */
 export function guidanceOf(sampling: SamplingSettings, { guidance }: Pick<ModelFacts, 'guidance'>): Guidance {
-  const { cfg, guidanceInterval, guidanceRescale } = sampling;
+  const { cfg, guidanceInterval, guidanceRescale, apg } = sampling;
   const embedded = guidance === 'embedded';
-  return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale, embedded };
+  return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale, projection: apg, embedded };
 }
 
 /** The passes of a call, with their combined progress. */

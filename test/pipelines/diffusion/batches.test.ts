@@ -70,6 +70,7 @@ it.each(samplerNames)(
 describe('images of a batch', () => {
   it.each<[string, Partial<GenerateOptions>]>([
     ['with rescaled guidance', { guidanceRescale: 0.7, cfg: 9 }],
+    ['with adaptive projected guidance', { apg: { threshold: 2 }, cfg: 9 }],
     ['with guidance in an interval', { guidanceInterval: [0.5, 6] }],
     ['with step caching', { deepCache: { interval: 2 }, steps: 8 }],
     ['with churn', { sampler: 'euler', sChurn: 20 }],

@@ -27,7 +27,7 @@ describe('predictions of a step', () => {
         { name: 'positive', conditioning: { tensors: {} }, weight: 3 },
       ];
       const both = Tensor.cat([negative!, positive!]).data;
-      expect(guided!.data).toEqual(combinePredictions(branches, both, 2, 0.5));
+      expect(guided!.data).toEqual(combinePredictions(branches, both, 2, { rescale: 0.5 }));
       // The starter predicts v: x0 = x / (1 + sigma^2) - v * sigma / sqrt(1 + sigma^2).
       if (step === 1) {
         const [skip, out] = [1 / (1 + sigma ** 2), -sigma / Math.sqrt(1 + sigma ** 2)];

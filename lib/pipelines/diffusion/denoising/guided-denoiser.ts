@@ -1,6 +1,7 @@
 /** Denoiser of a sampling pass: evaluates the network with guidance and maps (x, sigma) to x0. */
 import { combineSignals, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
+import { GuidanceProjection } from '../../../sampling/adaptive-projection.js';
 import { type BranchPlan, planBranches } from '../../../sampling/branch-plan.js';
 import { createDenoise } from '../../../sampling/denoiser.js';
 import { activeBranches, combinePredictions } from '../../../sampling/guidance.js';
@@ -33,6 +34,7 @@ export class GuidedDenoiser {
   private readonly plan: BranchPlan;
   /** All branches of the plan, with the additional input channels. */
   private readonly branches: readonly BranchSpec[];
+  private readonly projection: GuidanceProjection | undefined;
   private readonly shape: LatentShape;
   private readonly session: NetworkSession;
   private readonly evaluate: Denoise;
@@ -48,6 +50,8 @@ export class GuidedDenoiser {
     this.shape = [images, channels, height, width];
     this.stop = combineSignals(run.signal, run.finish);
     this.plan = planBranches(run.conditioning, run.guidance);
+    const { projection, scale } = run.guidance;
+    this.projection = projection && new GuidanceProjection(projection, scale);
     this.branches = this.plan.branches.map((branch) => withConcat(branch, extra));
     let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
     if (run.edit) network = editedNetwork(network, run.edit);
@@ -112,7 +116,9 @@ export class GuidedDenoiser {
     const predictions =
       results.length === 1 ? only!.prediction : Tensor.cat(results.map(({ prediction }) => prediction));
     const combine = this.model.guide ?? combinePredictions;
-    const guided = combine(this.active, predictions.data, this.shape[0], guidance.rescale);
+    const { projection } = this;
+    const { rescale } = guidance;
+    const guided = combine(this.active, predictions.data, this.shape[0], { rescale, projection });
     if (this.run.predictions) this.predicted = this.predictedOf(predictions, guided);
     return guided;
   }
