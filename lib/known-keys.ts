@@ -30,10 +30,17 @@ export function unknownOption(owner: string, key: string, keys: Iterable<string>
 }
 
 /** Returns `value` if it is one of `names`. @throws INVALID_OPTION with the nearest name as a suggestion */
-export function oneOf<T extends string>(name: string, value: unknown, names: readonly T[]): T {
+export function oneOf<T extends string>(
+  name: string,
+  value: unknown,
+  names: readonly T[],
+  orFile?: string,
+): T {
   const known = names.find((candidate) => candidate === value);
   if (known !== undefined) return known;
-  throw invalidOption(name, `one of ${names.join(', ')}`, value, didYouMean(suggestValue(value, names)));
+  const others = orFile === undefined ? '' : `, or the path of an ${orFile}`;
+  const expected = `one of ${names.join(', ')}${others}`;
+  throw invalidOption(name, expected, value, didYouMean(suggestValue(value, names)));
 }
 
 /** @throws INVALID_OPTION */

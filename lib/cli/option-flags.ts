@@ -28,7 +28,12 @@ function optionOf(flag: Flag): Option {
   const { description } = field;
   const isNo = field.kind === 'boolean' && flag.name.startsWith('--no-');
   const option = new Option(usage, isNo ? (field.off ?? `do not ${description}`) : description);
-  if (field.kind === 'choice') return option.choices(field.values.map(dashed));
+  if (field.kind === 'choice') {
+    const names = field.values.map(dashed);
+    if (field.orFile === undefined) return option.choices(names);
+    option.description += ` (choices: ${names.map((name) => JSON.stringify(name)).join(', ')})`;
+    return option;
+  }
   const parse = parserOf(flag);
   return parse ? option.argParser(parse) : option;
 }

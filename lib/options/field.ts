@@ -89,6 +89,8 @@ interface ChoiceSpec<V extends string> extends Declared {
   readonly otherLabels?: Readonly<Record<string, V>>;
   /** Value of every other label when reading. */
   readonly otherwise?: V;
+  /** Other accepted values: paths of a kind of file, such as `upscaler model`. JSON does not contain them. */
+  readonly orFile?: string;
 }
 export interface ChoiceField<V extends string = string> extends ChoiceSpec<V> {
   readonly kind: 'choice';
@@ -213,7 +215,9 @@ export type ValueOf<F> = F extends { readonly kind: 'number' | 'integer' | 'side
   : F extends { readonly kind: 'boolean' }
     ? boolean
     : F extends { readonly kind: 'choice'; readonly values: readonly (infer V)[] }
-      ? V
+      ? F extends { readonly orFile: string }
+        ? Spelled<V & string>
+        : V
       : F extends NameField<infer Name>
         ? Spelled<Name>
         : F extends { readonly kind: 'text' }

@@ -54,6 +54,7 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'boolean':
       return z.boolean();
     case 'choice':
+      // Files exist on this machine only.
       return z.enum(field.values);
     case 'name':
       return z.string().max(MAX_NAME_LENGTH);

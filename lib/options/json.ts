@@ -2,6 +2,8 @@
  * Options as JSON, in jobs and in the PNG text chunk `safelight`. Infinity, which JSON cannot represent, becomes the
  * string "Infinity".
  */
+
+import { oneOf } from '../known-keys.js';
 import { entriesOf, type Field, type Fields, type OptionsOf } from './field.js';
 import { type CheckContext, checkGiven } from './validate.js';
 
@@ -41,17 +43,17 @@ export function fromJson<const F extends Fields>(
   json: unknown,
   context: CheckContext = {},
 ): OptionsOf<F> {
-  return checkGiven(fields, isPlain(json) ? restoreInfinity(fields, json) : json, context);
+  return checkGiven(fields, isPlain(json) ? valuesFromJson(fields, json) : json, context);
 }
 
-function restoreInfinity(
-  fields: Fields,
-  json: { readonly [name: string]: unknown },
-): Record<string, unknown> {
+/** Restores infinite numbers. @throws INVALID_OPTION for the path of a file */
+function valuesFromJson(fields: Fields, json: { readonly [name: string]: unknown }): Record<string, unknown> {
   const values: Record<string, unknown> = { ...json };
   for (const [name, field] of entriesOf(fields)) {
     const value = values[name];
-    if (field.kind === 'object' && isPlain(value)) values[name] = restoreInfinity(field.fields, value);
+    if (field.kind === 'object' && isPlain(value)) values[name] = valuesFromJson(field.fields, value);
+    else if (field.kind === 'choice' && field.orFile !== undefined && value !== undefined)
+      oneOf(name, value, field.values);
     else if (isUnbounded(field))
       values[name] = Array.isArray(value) ? value.map(numberFromJson) : numberFromJson(value);
     if (values[name] === undefined) delete values[name];

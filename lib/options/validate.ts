@@ -92,7 +92,9 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
     case 'boolean':
       return check.boolean(name, value);
     case 'choice':
-      return check.oneOf(name, value, field.values);
+      return field.orFile !== undefined && isFileName(value)
+        ? value
+        : check.oneOf(name, value, field.values, field.orFile);
     case 'name':
       return check.string(name, value);
     case 'text':
@@ -122,6 +124,11 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
       check.knownKeys(name, value, new Set(Object.keys(field.fields)));
       return validate(field.fields, value as Record<string, unknown>, { ...context, defaults: {} }, name);
   }
+}
+
+/** True for the path of a file, which unlike a name has an ending or a separator. */
+export function isFileName(value: unknown): value is string {
+  return typeof value === 'string' && /[./\\]/.test(value) && !value.includes('\0');
 }
 
 /** Returns the bounds of a numeric option, or of each of its numbers. */

@@ -133,3 +133,38 @@ describe('safelight inspect', () => {
     });
   });
 });
+
+describe('safelight generate --hires-upscaler', () => {
+  const second = [
+    '--width',
+    '32',
+    '--height',
+    '32',
+    '--steps',
+    '2',
+    '--hires-scale',
+    '2',
+    '--hires-upscaler',
+  ];
+  const generated = (upscaler: string, output: string) =>
+    run(['generate', 'an apple', ...second, upscaler, '--seed', '1', '--output', output]);
+
+  it('enlarges the image with a model', async () => {
+    const [output, other] = ['model.png', 'lanczos.png'].map(folder.file) as [string, string];
+    expect((await generated(model, output)).code).toBe(0);
+    expect((await generated('lanczos', other)).code).toBe(0);
+    expect(await size(output)).toMatchObject({ width: 64, height: 64 });
+    const [a, b] = await Promise.all([output, other].map((file) => sharp(file).raw().toBuffer()));
+    expect(a).not.toEqual(b);
+  });
+
+  it('rejects unknown names and other files before the model is loaded', async () => {
+    const output = folder.file('none.png');
+    const unknown = await generated('latnet', output);
+    expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('did you mean latent?') });
+    const missing = await generated('missing.pth', output);
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("'missing.pth'") });
+    expect(missing.stderr).not.toContain('Loading');
+    expect(existsSync(output)).toBe(false);
+  });
+});

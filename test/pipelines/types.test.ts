@@ -82,7 +82,8 @@ describe('types', { timeout: 120_000 }, () => {
   it('reject unknown values of enumerations', () => {
     const program = `
       export const options: api.GenerateOptions = { prompt: 'a', rng: 'gpu' };
-      export const hires: api.HiresOptions = { upscaler: 'esrgan' };
+      export const image: api.GenerateOptions = { init: 'a.png', resizeMode: 'shrink' };
+      export const hires: api.HiresOptions = { upscaler: '4x.safetensors' };
     `;
     const complaints = compile('wrong', program);
     expect(complaints.match(/error TS2322/g)).toHaveLength(2);

@@ -159,6 +159,7 @@ export async function checkBeforeLoading(
     resolveOptions(options, {}, anySize, condition);
   }
   await checkImageOutput(flags.output, flags.json);
+  await checkUpscaler(options.hires?.upscaler);
   if (typeof options.init === 'string') await checkInput(options.init, 'image');
   if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
   await checkFolders(flags);
@@ -167,4 +168,14 @@ export async function checkBeforeLoading(
   const files = openPromptFiles(promptFiles(flags));
   // Without a seed, the prompts of the generation are drawn from another random one.
   await checkPrompts(resolveOptions(options, {}, anySize, undefined, files));
+}
+
+/** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL for a file that is no upscaler model */
+async function checkUpscaler(upscaler: string | undefined): Promise<void> {
+  if (upscaler === undefined) return;
+  const { isUpscalerName } = await import('../../options/settings/hires.js');
+  if (isUpscalerName(upscaler)) return;
+  await checkInput(upscaler, 'upscaler model');
+  const { openUpscaler } = await import('../../checkpoint/open-upscaler.js');
+  await openUpscaler(upscaler);
 }

@@ -125,6 +125,10 @@ export class LazyModel<Model extends ModelDescriptor, C extends object> implemen
     );
   }
 
+  get moduleSettings(): ModuleSettings {
+    return this.settings;
+  }
+
   get lean(): boolean {
     return this.settings.memory === 'lean';
   }

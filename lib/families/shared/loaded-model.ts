@@ -79,6 +79,8 @@ export interface LoadedModel {
   readonly facts: ModelFacts;
   readonly preview: LatentPreview;
   readonly warnings: Warnings;
+  /** Options with which modules are loaded; the backend is `cpu` after a fallback. */
+  readonly moduleSettings: ModuleSettings;
   /** True with memory `lean`, which prefers low memory over speed, such as sequential guidance. */
   readonly lean: boolean;
   /** True after `fallBackToCpu` has moved the model from a GPU to the CPU. */

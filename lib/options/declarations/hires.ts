@@ -44,9 +44,14 @@ const fields = {
     ...{ min: 0, max: 1, default: 0.75 },
     above: true,
   }),
-  /** Upscaler: `latent` (default) and `latent_*` enlarge the latent, `lanczos` and `nearest` the decoded image. */
+  /**
+   * Upscaler: `latent` (default) and `latent_*` enlarge the latent; `lanczos`, `nearest` and the path of an upscaler model,
+   * such as `4x.safetensors`, the decoded image. The HTTP APIs do not accept paths.
+   */
   upscaler: choice(upscalers, {
-    description: 'upscaler of the image or its latent; default latent',
+    description: 'upscaler of the image or its latent, or the file of an upscaler model; default latent',
+    orFile: 'upscaler model',
+    flag: { argument: 'name|file' },
     default: 'latent',
     labels: {
       latent: 'Latent',

@@ -1,10 +1,16 @@
 /** Resolves the options of the second, larger pass to the settings of the pipeline. */
+import { basename, extname } from 'node:path';
 import { invalidOption } from '../../errors.js';
 import { resolveSampler } from '../../sampling/samplers/index.js';
 import { resolveSchedule } from '../../sampling/schedules/index.js';
-import type { HiresUpscaler, hiresFields } from '../declarations/hires.js';
+import { type HiresUpscaler, hiresFields } from '../declarations/hires.js';
 import type { CheckedOf } from '../field.js';
 import { runsOnOwnTimesteps, type SamplingSettings } from './sampling.js';
+
+/** An upscaler model. */
+export interface UpscalerFile {
+  readonly path: string;
+}
 
 export interface HiresSettings {
   readonly scale: number;
@@ -12,7 +18,7 @@ export interface HiresSettings {
   readonly height: number | undefined;
   readonly steps: number | undefined;
   readonly strength: number;
-  readonly upscaler: HiresUpscaler;
+  readonly upscaler: HiresUpscaler | UpscalerFile;
   readonly prompt: string | undefined;
   readonly negative: string | undefined;
   /** All sampling settings of the second pass. */
@@ -39,9 +45,20 @@ export function hiresSettings(
     );
   const { scale, width, height, steps, strength, upscaler, prompt, negative } = hires;
   return {
-    ...{ scale, width, height, steps, strength, upscaler, prompt, negative },
+    ...{ scale, width, height, steps, strength, prompt, negative },
+    upscaler: isUpscalerName(upscaler) ? upscaler : { path: upscaler },
     sampling: secondSampling(hires, sampling),
   };
+}
+
+/** True for a built-in upscaler. */
+export function isUpscalerName(upscaler: string): upscaler is HiresUpscaler {
+  return hiresFields.hires.fields.upscaler.values.some((name) => name === upscaler);
+}
+
+/** Returns the name of an upscaler that images record: that of a model's file without its ending. */
+export function upscalerName(upscaler: HiresSettings['upscaler']): string {
+  return typeof upscaler === 'string' ? upscaler : basename(upscaler.path, extname(upscaler.path));
 }
 
 /** Returns the settings of the first pass with those given for the second. */

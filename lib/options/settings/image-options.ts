@@ -6,7 +6,7 @@ import { maskFields } from '../declarations/mask.js';
 import { sourceFields } from '../declarations/source.js';
 import type { CheckedOf } from '../field.js';
 import type { ConditionSettings } from './condition.js';
-import type { HiresSettings } from './hires.js';
+import { type HiresSettings, upscalerName } from './hires.js';
 import type { SamplingSettings } from './sampling.js';
 
 interface Resolved {
@@ -83,7 +83,7 @@ function secondSchedule(second: SamplingSettings, first: SamplingSettings) {
 /** Options of the second pass that differ from the first; the scale is omitted if a size is given. */
 function hiresOptions(
   checked: CheckedOf<typeof generationFields>['hires'],
-  { sampling, scale, width, height }: HiresSettings,
+  { sampling, scale, width, height, upscaler }: HiresSettings,
   first: SamplingSettings,
 ): GenerationOptions['hires'] {
   const [second, before] = [samplerNames(sampling), samplerNames(first)];
@@ -91,6 +91,7 @@ function hiresOptions(
   return defined({
     ...checked,
     scale: (width ?? height) === undefined ? scale : undefined,
+    upscaler: upscalerName(upscaler),
     sampler: second.sampler === before.sampler ? undefined : second.sampler,
     schedule: secondSchedule(sampling, first),
     discardPenultimate: differs ? sampling.discardPenultimate : undefined,

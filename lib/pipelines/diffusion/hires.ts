@@ -1,10 +1,11 @@
 /** The second pass of hires fix: enlarges the first image, adds noise and runs the end of the schedule again. */
+import { openUpscaler } from '../../checkpoint/open-upscaler.js';
 import { combineSignals } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { crop } from '../../image/composite.js';
 import { nearest } from '../../image/fit.js';
-import { resample } from '../../image/resample.js';
+import { type ByteImage, resample } from '../../image/resample.js';
 import { latentUpscalers } from '../../options/declarations/hires.js';
 import { type HiresSettings, type HiresTarget, hiresTarget } from '../../options/settings/hires.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
@@ -13,6 +14,7 @@ import { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
+import { loadUpscaler, upscaleTo } from './hires-upscaler.js';
 import type { Pass } from './plan.js';
 import { type ImageBatch, imageNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
@@ -25,7 +27,10 @@ export interface HiresPlan {
   pass(latents: Tensor, seeds: ImageBatch, finish?: AbortSignal): Promise<Pass>;
 }
 
-/** Plans the second pass. @throws INVALID_OPTION for an unsupported size or number of steps */
+/**
+ * Plans the second pass.
+ * @throws INVALID_OPTION for an unsupported size or number of steps, and as `openUpscaler`
+ */
 export async function planHires(
   loaded: LoadedModel,
   settings: Settings,
@@ -34,7 +39,8 @@ export async function planHires(
 ): Promise<HiresPlan> {
   const { facts } = loaded;
   const { signal } = settings;
-  const { sampling } = hires;
+  const { sampling, upscaler } = hires;
+  if (typeof upscaler === 'object') await openUpscaler(upscaler.path);
   const target = hiresTarget(first.width, first.height, hires, facts.downsampleFactor);
   const { width, height } = target;
   checkSize({ width, height }, facts.downsampleFactor);
@@ -83,8 +89,9 @@ async function enlarge(
   const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
     (extra) => Math.floor(extra / downsampleFactor / 2) * downsampleFactor,
   ) as [number, number];
-  if (hires.upscaler !== 'lanczos' && hires.upscaler !== 'nearest') {
-    const mode = latentUpscalers[hires.upscaler];
+  const { upscaler } = hires;
+  if (typeof upscaler === 'string' && upscaler !== 'lanczos' && upscaler !== 'nearest') {
+    const mode = latentUpscalers[upscaler];
     const covered = interpolate(
       latents,
       target.coverHeight / downsampleFactor,
@@ -97,19 +104,26 @@ async function enlarge(
       (left + target.width) / downsampleFactor,
     ]);
   }
-  const codec = await loaded.codec(signal);
-  const [count = 0, ...shape] = latents.shape;
-  const enlarged: Tensor[] = [];
-  for (let i = 0; i < count; i++) {
-    const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
-    const image = { ...toPixels(decoded), channels: 3 };
-    const { coverWidth, coverHeight } = target;
-    const covered =
-      hires.upscaler === 'nearest'
-        ? await nearest(image, coverWidth, coverHeight, signal)
-        : await resample(image, coverWidth, coverHeight, 'lanczos', signal);
-    const cut = crop(covered, left, top, target.width, target.height);
-    enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents());
+  const { coverWidth, coverHeight } = target;
+  const model = typeof upscaler === 'object' ? await loadUpscaler(upscaler.path, loaded, signal) : undefined;
+  const cover = (image: ByteImage): Promise<ByteImage> => {
+    if (model) return upscaleTo(model, image, coverWidth, coverHeight, signal);
+    return upscaler === 'nearest'
+      ? nearest(image, coverWidth, coverHeight, signal)
+      : resample(image, coverWidth, coverHeight, 'lanczos', signal);
+  };
+  try {
+    const codec = await loaded.codec(signal);
+    const [count = 0, ...shape] = latents.shape;
+    const enlarged: Tensor[] = [];
+    for (let i = 0; i < count; i++) {
+      const decoded = await codec.decode(latents.at(i).reshape([1, ...shape]), { signal });
+      const covered = await cover({ ...toPixels(decoded), channels: 3 });
+      const cut = crop(covered, left, top, target.width, target.height);
+      enlarged.push((await codec.encode(imageTensor(cut), { signal })).latents());
+    }
+    return Tensor.cat(enlarged);
+  } finally {
+    await model?.dispose();
   }
-  return Tensor.cat(enlarged);
 }
