@@ -1,4 +1,4 @@
-/** Merging: every combination of file forms against the formula computed in f32 here. */
+/** Merging: each file form as A and as B, with itself and with another, against the formula computed in f32 here. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -96,7 +96,7 @@ function expectSame(actual: Floats, wanted: Floats, names: Iterable<string> = wa
 }
 
 describe('mergeModels', () => {
-  it.each(FORMS.flatMap((a) => FORMS.map((b) => [a, b] as const)))(
+  it.each(FORMS.flatMap((a, i) => [a, FORMS[(i + 1) % FORMS.length]!].map((b) => [a, b] as const)))(
     'computes the weighted sum of a %s and a %s',
     async (a, b) => {
       const paths = [await model('sd1', a, 'plain'), await model('sd1', b, 'reversed')];
@@ -109,8 +109,6 @@ describe('mergeModels', () => {
 
   it.each<[Form, Form, Form]>([
     ['folder', 'file', 'gguf'],
-    ['file', 'gguf', 'folder'],
-    ['gguf', 'folder', 'file'],
     ['pickle', 'q8_0', 'folder'],
   ])('adds the difference of models with fused and transposed weights (%s, %s, %s)', async (...forms) => {
     const weights = ['plain', 'reversed', 'rotated'] as const;

@@ -157,6 +157,11 @@ void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
     }
 }
 
+// Returns true for outputs of whole vectors that need no more than a residual.
+inline bool is_plain(const conv3x3_args & p, int part) {
+    return part == VL && p.scale == 1 && p.residual_scale == 1 && !p.residual2 && !p.rect.on;
+}
+
 // Scales an output, adds the residuals, rectifies the sum and stores it. `c` is its channel, `at` its index
 // in y.
 inline void finish(const conv3x3_args & p, int64_t c, int64_t at, int part, vf value) {
@@ -174,6 +179,7 @@ void transform_output(const block & b, int64_t n) {
         const int64_t c = n + v * VL;
         if (c >= p.cout) break;
         const int part = static_cast<int>(std::min<int64_t>(VL, p.cout - c));
+        const bool plain = is_plain(p, part);
         const vf bias = p.bias ? load_part(p.bias + c, part) : vf{};
         for (int64_t t = 0; t < b.count; t++) {
             const tile_position at = position_of(b, t);
@@ -184,7 +190,13 @@ void transform_output(const block & b, int64_t n) {
                 output_1d(rows[i], o);
                 const int64_t row = ((at.batch * p.height + at.y + i) * p.width + at.x) * p.cout + c;
                 for (int j = 0; j < 4 && at.x + j < p.width; j++) {
-                    finish(p, c, row + j * p.cout, part, o[j] + add);
+                    const int64_t to = row + j * p.cout;
+                    const vf value = o[j] + add;
+                    if (plain) {
+                        store(p.y + to, p.residual ? value + load(p.residual + to) : value);
+                    } else {
+                        finish(p, c, to, part, value);
+                    }
                 }
             }
         }
