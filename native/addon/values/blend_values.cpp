@@ -5,11 +5,6 @@ namespace safelight {
 
 namespace {
 
-float number(const Napi::Value & value, const char * what) {
-    if (!value.IsNumber()) expected("a number", what);
-    return value.As<Napi::Number>().FloatValue();
-}
-
 weight_blend to_blend(const Napi::Value & value) {
     Napi::Object from = object(value, "a blend");
     weight_blend out;

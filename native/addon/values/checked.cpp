@@ -40,6 +40,13 @@ uint64_t natural(const Napi::Value & value, const std::string & name) {
     return static_cast<uint64_t>(n);
 }
 
+float number(const Napi::Value & value, const std::string & name) {
+    if (!value.IsNumber()) {
+        expected("a number", name);
+    }
+    return value.As<Napi::Number>().FloatValue();
+}
+
 bool flag(const Napi::Object & from, const char * key) {
     Napi::Value value = from.Get(key);
     if (value.IsUndefined()) {

@@ -17,6 +17,7 @@ Napi::Array array(const Napi::Value & value, const std::string & name);
 std::string to_text(const Napi::Value & value, const std::string & name);
 int64_t integer(const Napi::Value & value, const std::string & name);  // a safe integer of JavaScript
 uint64_t natural(const Napi::Value & value, const std::string & name);
+float number(const Napi::Value & value, const std::string & name);
 bool flag(const Napi::Object & from, const char * key);  // false if undefined
 int to_threads(const Napi::Value & value);
 

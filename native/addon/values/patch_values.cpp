@@ -13,18 +13,14 @@ std::optional<weight_patch::range> to_range(const Napi::Value & value, const std
 }
 
 float number_or(const Napi::Value & value, float instead, const std::string & name) {
-    if (value.IsUndefined()) return instead;
-    if (!value.IsNumber()) expected("a number", name);
-    return value.As<Napi::Number>().FloatValue();
+    return value.IsUndefined() ? instead : number(value, name);
 }
 
 weight_patch to_patch(const Napi::Value & value) {
     Napi::Object from = object(value, "a patch");
     weight_patch out;
     out.target = to_text(from.Get("target"), "the target of a patch");
-    Napi::Value scale = from.Get("scale");
-    if (!scale.IsNumber()) expected("a number", "the scale of the patch of " + out.target);
-    out.scale = scale.As<Napi::Number>().FloatValue();
+    out.scale = number(from.Get("scale"), "the scale of the patch of " + out.target);
     out.rows = to_range(from.Get("rows"), "the rows of the patch of " + out.target);
     out.columns = to_range(from.Get("columns"), "the columns of the patch of " + out.target);
     out.factor_rows = to_range(from.Get("factorRows"), "the factor rows of the patch of " + out.target);

@@ -36,6 +36,15 @@ int64_t reconstruction::scale() const {
     return s;
 }
 
+std::vector<int64_t> read_depths(const config & cfg) {
+    const size_t groups = cfg.integers("depths").size();
+    if (groups < 1 || groups > 64) {
+        throw error("UNSUPPORTED_MODEL",
+                    "Expected 1 to 64 depths in the model's config but found " + std::to_string(groups));
+    }
+    return config_integers(cfg, "depths", groups, 1, 64);
+}
+
 reconstruction read_reconstruction(const config & cfg) {
     reconstruction r{};
     const std::string & kind = cfg.text("upsampler");

@@ -27,6 +27,8 @@ struct reconstruction {
     int64_t scale() const;
 };
 
+// Reads `depths`, the number of blocks of each group. Throws UNSUPPORTED_MODEL.
+std::vector<int64_t> read_depths(const config & cfg);
 // Reads `upsampler`, `upsample_factors`, `num_feat` and `out_channels`. Throws UNSUPPORTED_MODEL.
 reconstruction read_reconstruction(const config & cfg);
 // Returns the largest number of elements of its activations per element of the features' map.

@@ -105,13 +105,8 @@ std::unique_ptr<architecture> make_dat(const config & cfg) {
     params p{};
     p.in_channels = config_integer(cfg, "in_channels", 1, 64);
     p.width = config_integer(cfg, "embed_dim", 32, 1 << 12);
-    const size_t groups = cfg.integers("depths").size();
-    if (groups < 1 || groups > 64) {
-        throw error("UNSUPPORTED_MODEL",
-                    "Expected 1 to 64 depths in the model's config but found " + std::to_string(groups));
-    }
-    p.depths = config_integers(cfg, "depths", groups, 1, 64);
-    p.heads = config_integers(cfg, "num_heads", groups, 2, 64);
+    p.depths = read_depths(cfg);
+    p.heads = config_integers(cfg, "num_heads", p.depths.size(), 2, 64);
     p.window = config_integers(cfg, "split_size", 2, 2, 64);
     p.mlp_width = config_integer(cfg, "mlp_dim", 2, 1 << 14);
     p.qkv_bias = cfg.boolean("qkv_bias");

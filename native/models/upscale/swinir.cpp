@@ -100,13 +100,8 @@ std::unique_ptr<architecture> make_swinir(const config & cfg) {
     params p{};
     p.in_channels = config_integer(cfg, "in_channels", 1, 64);
     p.width = config_integer(cfg, "embed_dim", 4, 1 << 12);
-    const size_t groups = cfg.integers("depths").size();
-    if (groups < 1 || groups > 64) {
-        throw error("UNSUPPORTED_MODEL",
-                    "Expected 1 to 64 depths in the model's config but found " + std::to_string(groups));
-    }
-    p.depths = config_integers(cfg, "depths", groups, 1, 64);
-    p.heads = config_integers(cfg, "num_heads", groups, 1, 64);
+    p.depths = read_depths(cfg);
+    p.heads = config_integers(cfg, "num_heads", p.depths.size(), 1, 64);
     for (int64_t heads : p.heads) require_divides(heads, "num_heads", p.width, "embed_dim");
     p.window = config_integer(cfg, "window_size", 2, 64);
     p.mlp_width = config_integer(cfg, "mlp_dim", 1, 1 << 14);
