@@ -1,4 +1,5 @@
 /** Kinds of layers that a LoRA changes, from its layer names alone: the model is not known. */
+import { LDM_RESNET } from '../checkpoint/naming/ldm-unet.js';
 import type { LoraPart } from './lora-file.js';
 import type { AdaptedComponent } from './model-layers.js';
 
@@ -33,13 +34,8 @@ const ENDINGS = [
 
 /** Endings in CompVis' and OpenCLIP's names, with those of diffusers and transformers. */
 const OTHER_ENDINGS: readonly (readonly [ending: string, canonical: string])[] = [
+  ...LDM_RESNET,
   ...([
-    ['in_layers.0', 'norm1'],
-    ['in_layers.2', 'conv1'],
-    ['emb_layers.1', 'time_emb_proj'],
-    ['out_layers.0', 'norm2'],
-    ['out_layers.3', 'conv2'],
-    ['skip_connection', 'conv_shortcut'],
     ['op', 'conv'],
     ['input_blocks.0.0', 'conv_in'],
     ['out.0', 'conv_norm_out'],

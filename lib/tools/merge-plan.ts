@@ -40,6 +40,11 @@ export interface PlannedMerge {
 const CHANNELS = 4;
 const INPAINTING_CHANNELS = 9;
 
+/** True for a model whose U-Net has the additional input channels of inpainting. */
+export function isInpainting({ config }: ConvertSource): boolean {
+  return config.unet?.in_channels === INPAINTING_CHANNELS;
+}
+
 /**
  * Plans a merge by canonical parameter names, whatever the dialects and types of the files.
  * @param planned parts of A

@@ -13,7 +13,14 @@ import { checkThreads, ggufLayout } from './convert.js';
 import { type OutputTensor, planPart } from './convert-plan.js';
 import { type ConvertSource, openConvertSource } from './convert-source.js';
 import { type ConvertStorage, type Keep, TypeChoice } from './convert-types.js';
-import { factorsOf, type MergeMethod, type MergeSource, mergeMethods, planBlends } from './merge-plan.js';
+import {
+  factorsOf,
+  isInpainting,
+  type MergeMethod,
+  type MergeSource,
+  mergeMethods,
+  planBlends,
+} from './merge-plan.js';
 import { mergeRecipe, modelFiles } from './merge-recipe.js';
 import { type FileLayout, type TypeSizes, verifySource, writeModel } from './write-model.js';
 
@@ -120,7 +127,7 @@ export async function mergeModels(
   for (const { source } of others)
     for (const { weights } of source.parts)
       await verifyTensors([...new Set([...weights.parameters.values()].map(({ tensor }) => tensor))], signal);
-  const inpainting = a.source.config.unet?.in_channels === 9;
+  const inpainting = isInpainting(a.source);
   const files = await modelFiles(models);
   const toHash = files.reduce((sum, { size }) => sum + size, 0);
   const toWrite = tensors.reduce((sum, { type, shape }) => sum + storedBytes(elementCount(shape), type), 0);

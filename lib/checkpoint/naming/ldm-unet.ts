@@ -9,7 +9,8 @@ import { isUNetParameter } from './canonical.js';
 import { inQkv, LDM_ATTENTION, type LdmAttention, qkvParts } from './ldm-attention.js';
 import { type CanonicalPart, countIndices, NameTable, type Naming } from './naming.js';
 
-const RESNET = [
+/** Layers of a residual block, with their canonical names. */
+export const LDM_RESNET = [
   ['in_layers.0', 'norm1'],
   ['in_layers.2', 'conv1'],
   ['emb_layers.1', 'time_emb_proj'],
@@ -73,20 +74,20 @@ export function unetTable(layers: readonly number[], upAttention: readonly boole
   let block = 1;
   layers.forEach((count, level) => {
     for (let j = 0; j < count; j++, block++) {
-      table.addEach(`input_blocks.${block}.0`, `down_blocks.${level}.resnets.${j}`, RESNET);
+      table.addEach(`input_blocks.${block}.0`, `down_blocks.${level}.resnets.${j}`, LDM_RESNET);
       table.add(`input_blocks.${block}.1`, `down_blocks.${level}.attentions.${j}`);
     }
     if (level < layers.length - 1)
       table.add(`input_blocks.${block++}.0.op`, `down_blocks.${level}.downsamplers.0.conv`);
   });
-  table.addEach('middle_block.0', 'mid_block.resnets.0', RESNET);
+  table.addEach('middle_block.0', 'mid_block.resnets.0', LDM_RESNET);
   table.add('middle_block.1', 'mid_block.attentions.0');
-  table.addEach('middle_block.2', 'mid_block.resnets.1', RESNET);
+  table.addEach('middle_block.2', 'mid_block.resnets.1', LDM_RESNET);
   block = 0;
   [...layers].reverse().forEach((count, level) => {
     const attends = upAttention[level] ?? false;
     for (let j = 0; j <= count; j++, block++) {
-      table.addEach(`output_blocks.${block}.0`, `up_blocks.${level}.resnets.${j}`, RESNET);
+      table.addEach(`output_blocks.${block}.0`, `up_blocks.${level}.resnets.${j}`, LDM_RESNET);
       if (attends) table.add(`output_blocks.${block}.1`, `up_blocks.${level}.attentions.${j}`);
     }
     table.add(`output_blocks.${block - 1}.${attends ? 2 : 1}.conv`, `up_blocks.${level}.upsamplers.0.conv`);
@@ -196,7 +197,7 @@ class Layout {
     if (this.has(from) && !this.has(`${from}.in_layers`) && !this.has(`${from}.out_layers`)) {
       throw this.unsupported(from, 'is not a residual block');
     }
-    this.places.addEach(from, to, RESNET);
+    this.places.addEach(from, to, LDM_RESNET);
   }
 
   /** Maps a transformer, whose inner names are diffusers' own, or an attention block. */

@@ -111,23 +111,16 @@ abstract class ModuleCodec<Model extends Autoencoder | TinyAutoencoder | VQModel
   }
 }
 
-/** KL autoencoder: latents are samples of the encoder's distribution, or its mean. */
-class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec {
+/** Base of codecs whose module decodes in tiles. */
+abstract class TiledModuleCodec<
+  Model extends Autoencoder | TinyAutoencoder,
+  Config extends AutoencoderConfig | TinyAutoencoderConfig,
+> extends ModuleCodec<Model> {
   constructor(
-    model: Autoencoder,
-    private readonly config: AutoencoderConfig,
+    model: Model,
+    protected readonly config: Config,
   ) {
     super(model);
-  }
-
-  async encode(image: Tensor, control: Control = {}): Promise<EncodedImage> {
-    const moments = await this.model.encode(image, control);
-    const [batch = 0, twice = 0, ...sides] = moments.shape;
-    return {
-      shape: [batch, twice / 2, ...sides],
-      size: moments.size / 2,
-      latents: (noise) => latentsOf(moments, this.config, noise?.()),
-    };
   }
 
   async decode(latent: Tensor, control: Control = {}): Promise<Tensor> {
@@ -140,6 +133,19 @@ class DistributionCodec extends ModuleCodec<Autoencoder> implements LatentCodec 
 
   async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
     return (await this.model.decodeWhole(unscaled(latent, this.config), { signal, taps })).taps;
+  }
+}
+
+/** KL autoencoder: latents are samples of the encoder's distribution, or its mean. */
+class DistributionCodec extends TiledModuleCodec<Autoencoder, AutoencoderConfig> implements LatentCodec {
+  async encode(image: Tensor, control: Control = {}): Promise<EncodedImage> {
+    const moments = await this.model.encode(image, control);
+    const [batch = 0, twice = 0, ...sides] = moments.shape;
+    return {
+      shape: [batch, twice / 2, ...sides],
+      size: moments.size / 2,
+      latents: (noise) => latentsOf(moments, this.config, noise?.()),
+    };
   }
 }
 
@@ -178,28 +184,9 @@ class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
 }
 
 /** Tiny autoencoder: latents are the encoder's output. */
-class TinyCodec extends ModuleCodec<TinyAutoencoder> implements LatentCodec {
-  constructor(
-    model: TinyAutoencoder,
-    private readonly config: TinyAutoencoderConfig,
-  ) {
-    super(model);
-  }
-
+class TinyCodec extends TiledModuleCodec<TinyAutoencoder, TinyAutoencoderConfig> implements LatentCodec {
   async encode(image: Tensor, control: Control = {}): Promise<EncodedImage> {
     return encodedAs(scaled(await this.model.encode(image, control), this.config));
-  }
-
-  async decode(latent: Tensor, control: Control = {}): Promise<Tensor> {
-    return this.model.decode(unscaled(latent, this.config), control);
-  }
-
-  async tapEncoder(image: Tensor, taps: readonly string[], { signal }: Control = {}) {
-    return (await this.model.encodeWhole(image, { signal, taps })).taps;
-  }
-
-  async tapDecoder(latent: Tensor, taps: readonly string[], { signal }: Control = {}) {
-    return (await this.model.decodeWhole(unscaled(latent, this.config), { signal, taps })).taps;
   }
 }
 
