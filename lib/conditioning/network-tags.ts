@@ -12,6 +12,11 @@ export interface NetworkTag {
   readonly text: string;
 }
 
+/** True for the kinds that name LoRAs; `lyco` is another name of `lora`. */
+export function isLoraKind(kind: string): boolean {
+  return ['lora', 'lyco'].includes(kind.toLowerCase());
+}
+
 const TAG = /<(\w+):([^>]+)>/g;
 
 /** Splits a prompt into its text and its tags, in time proportional to its length. */

@@ -1,4 +1,5 @@
 /** Sentences that explain parts of a prompt. */
+import { isLoraKind } from '../network-tags.js';
 
 /** Maximum number of characters of a quotation, and of options that are listed. */
 const MAX_QUOTED = 60;
@@ -80,9 +81,8 @@ export function variantSentence(
 
 /** Explains the tag of a network. @param parts what follows the kind, which were separated by colons */
 export function networkSentence(kind: string, parts: readonly string[]): string {
-  const lower = kind.toLowerCase();
-  if (lower === 'hypernet') return 'Hypernetworks are not supported; the tag is ignored.';
-  if (lower !== 'lora' && lower !== 'lyco')
+  if (kind.toLowerCase() === 'hypernet') return 'Hypernetworks are not supported; the tag is ignored.';
+  if (!isLoraKind(kind))
     return `Networks of the kind “${kind.slice(0, MAX_QUOTED)}” are unknown; the tag is ignored.`;
   const positional = parts.filter((part) => !part.includes('='));
   const named = new Map(

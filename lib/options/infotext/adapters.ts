@@ -1,5 +1,6 @@
 /** LoRAs and embeddings in generation parameters: tags in the prompts, `Lora hashes` and `TI hashes`. */
-import { extractTags } from '../../conditioning/network-tags.js';
+import { extractTags, isLoraKind } from '../../conditioning/network-tags.js';
+import type { GenerationOptions } from '../declarations/generation.js';
 
 export interface UnrestoredSetting {
   /** Field name as A1111 writes it (`VAE`, `Hires upscaler`), or the kind of a missing adapter (`LoRA`, `Embedding`). */
@@ -36,10 +37,34 @@ export function renameLoras(prompt: string, fields: Texts, { loras }: KnownAdapt
   const hashes = hashesOf(fields['Lora hashes']);
   return extractTags(prompt).tags.reduce((text, { kind, parts, text: tag }) => {
     const [name = '', ...rest] = parts;
-    if (!isLora(kind) || named(loras, name)) return text;
+    if (!isLoraKind(kind) || named(loras, name)) return text;
     const known = withHash(loras, hashes.get(name));
     return known ? text.replaceAll(tag, () => `<${[kind, known.name, ...rest].join(':')}>`) : text;
   }, prompt);
+}
+
+/** Renames the tags in the prompts of both passes; see `renameLoras`. */
+export function withRenamedLoras(
+  options: GenerationOptions,
+  fields: Texts,
+  adapters: KnownAdapters,
+): GenerationOptions {
+  const { prompt, hires } = options;
+  const renamed = (text: string): string => renameLoras(text, fields, adapters);
+  return {
+    ...options,
+    ...(prompt === undefined ? {} : { prompt: renamed(prompt) }),
+    ...(hires?.prompt === undefined ? {} : { hires: { ...hires, prompt: renamed(hires.prompt) } }),
+  };
+}
+
+/** Lists the networks of the prompts of both passes that are not available; see `missingAdapters`. */
+export function missingAdaptersOf(
+  { prompt, hires }: GenerationOptions,
+  fields: Texts,
+  adapters: KnownAdapters,
+): UnrestoredSetting[] {
+  return missingAdapters([prompt, hires?.prompt], fields, adapters);
 }
 
 /** Lists the networks of the prompts that are not available, and those that only the hashes name. */
@@ -53,7 +78,7 @@ export function missingAdapters(
   for (const { kind, parts, text } of prompts.flatMap((prompt = '') => extractTags(prompt).tags)) {
     const label = UNSUPPORTED.get(kind.toLowerCase());
     if (label !== undefined) missing.push({ name: label, value: text });
-    if (!isLora(kind)) continue;
+    if (!isLoraKind(kind)) continue;
     const [name = ''] = parts;
     tagged.add(name);
     if (loras && !named(loras, name)) missing.push({ name: 'LoRA', value: name });
@@ -78,10 +103,6 @@ export function hashesOf(value = ''): Map<string, string> {
       return name === '' ? [] : [[name, hash.toLowerCase()]];
     }),
   );
-}
-
-function isLora(kind: string): boolean {
-  return kind.toLowerCase() === 'lora' || kind.toLowerCase() === 'lyco';
 }
 
 function named(adapters: readonly KnownAdapter[], name: string): KnownAdapter | undefined {

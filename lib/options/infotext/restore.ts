@@ -6,7 +6,12 @@ import type { Warning } from '../../warnings.js';
 import type { GenerationOptions } from '../declarations/generation.js';
 import type { HiresOptions } from '../declarations/hires.js';
 import { EXACT_KEY, parseExact } from '../exact.js';
-import { type KnownAdapters, missingAdapters, renameLoras, type UnrestoredSetting } from './adapters.js';
+import {
+  type KnownAdapters,
+  missingAdaptersOf,
+  type UnrestoredSetting,
+  withRenamedLoras,
+} from './adapters.js';
 import { type LabeledOption, optionsByLabel } from './labels.js';
 import { restoreSamplers, samplerFields } from './samplers.js';
 import { parseSize, parseValue, type Size } from './values.js';
@@ -48,26 +53,8 @@ export function restoreOptions(texts: string | Texts, adapters: KnownAdapters = 
   const { fields } = parseParameters(texts.parameters ?? '');
   const { model, unknown } = exact;
   const options = withRenamedLoras(exact.options, fields, adapters);
-  const unrestored = [...unknown, ...missingOf(options, fields, adapters)];
+  const unrestored = [...unknown, ...missingAdaptersOf(options, fields, adapters)];
   return { options, model, unrestored, warnings: warningsOf(unrestored) };
-}
-
-function withRenamedLoras(
-  options: GenerationOptions,
-  fields: Texts,
-  adapters: KnownAdapters,
-): GenerationOptions {
-  const { prompt, hires } = options;
-  const renamed = (text: string): string => renameLoras(text, fields, adapters);
-  return {
-    ...options,
-    ...(prompt === undefined ? {} : { prompt: renamed(prompt) }),
-    ...(hires?.prompt === undefined ? {} : { hires: { ...hires, prompt: renamed(hires.prompt) } }),
-  };
-}
-
-function missingOf(options: GenerationOptions, fields: Texts, adapters: KnownAdapters): UnrestoredSetting[] {
-  return missingAdapters([options.prompt, options.hires?.prompt], fields, adapters);
 }
 
 function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
@@ -97,7 +84,7 @@ function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
   for (const [name, group] of Object.entries(groups))
     if (Object.keys(group).length > 0) Object.assign(options, { [name]: group });
   const restored = withRenamedLoras(withHires(options, { ...samplers.hires, ...hires }), fields, adapters);
-  const unrestored = missingOf(restored, fields, adapters);
+  const unrestored = missingAdaptersOf(restored, fields, adapters);
   for (const [name, value] of lost) unrestored.push({ name, value });
   return { options: restored, model: fields.Model, unrestored, warnings: warningsOf(unrestored) };
 }

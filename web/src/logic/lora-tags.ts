@@ -1,5 +1,5 @@
 /** Tags of LoRAs in a prompt, `<lora:NAME:TEXT_ENCODER:UNET>`: finding, inserting, changing and removing them. */
-import { extractTags } from '../../../lib/conditioning/network-tags.js';
+import { extractTags, isLoraKind } from '../../../lib/conditioning/network-tags.js';
 import { plain } from './format.js';
 
 /** A component of the model that a weight applies to. */
@@ -23,7 +23,7 @@ export function loraTags(prompt: string): LoraTag[] {
   return extractTags(prompt).tags.flatMap(({ kind, parts, text }): LoraTag[] => {
     const start = prompt.indexOf(text, at);
     at = start + text.length;
-    if (!isLora(kind)) return [];
+    if (!isLoraKind(kind)) return [];
     const [name = '', ...rest] = parts;
     const te = argumentOf(rest, 'te');
     const unet = argumentOf(rest, 'unet');
@@ -69,10 +69,6 @@ export function removeTags(prompt: string, tags: readonly LoraTag[]): string {
       if (/^\s*,/.test(after)) return before.replace(/[\s,]+$/, '') + after.trimStart();
       return /\s$/.test(before) ? before + after.trimStart() : before + after;
     }, prompt);
-}
-
-function isLora(kind: string): boolean {
-  return ['lora', 'lyco'].includes(kind.toLowerCase());
 }
 
 /** Returns the text of an argument: the named one, else the one at its position among the unnamed ones. */

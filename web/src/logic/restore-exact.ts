@@ -1,9 +1,13 @@
 /** Restores the form from the exact options of an image (PNG text `safelight`). */
 import { parseParameters } from '../../../lib/image/parameters.js';
-import { type GenerationOptions, generationFields } from '../../../lib/options/declarations/generation.js';
+import { generationFields } from '../../../lib/options/declarations/generation.js';
 import { type ExactText, parseExact } from '../../../lib/options/exact.js';
 import { defaultOf, entriesOf, type Fields } from '../../../lib/options/field.js';
-import { type KnownAdapters, missingAdapters, renameLoras } from '../../../lib/options/infotext/adapters.js';
+import {
+  type KnownAdapters,
+  missingAdaptersOf,
+  withRenamedLoras,
+} from '../../../lib/options/infotext/adapters.js';
 import { toJson } from '../../../lib/options/json.js';
 import type { About } from '../api/types.js';
 import { patched } from './additional-options.js';
@@ -62,7 +66,7 @@ function fromExact(
 ): RestoredForm {
   const { fields } = parseParameters(parameters);
   const options = withRenamedLoras(exact, fields, adapters);
-  const missing = missingAdapters([options.prompt, options.hires?.prompt], fields, adapters);
+  const missing = missingAdaptersOf(options, fields, adapters);
   const known = model !== undefined && about?.models.some(({ name }) => name === model);
   const { mode: _mode, model: _model, vqganModel: _codes, ...blank } = defaults;
   const patches = patchesOf(generationFields, withDefaults(generationFields, options), '');
@@ -72,20 +76,6 @@ function fromExact(
       ...(known || model === undefined ? [] : [`Model: ${model}`]),
       ...[...missing, ...unknown].map(({ name, value }) => `${name}: ${value}`),
     ],
-  };
-}
-
-function withRenamedLoras(
-  options: GenerationOptions,
-  fields: Readonly<Record<string, string>>,
-  adapters: KnownAdapters,
-): GenerationOptions {
-  const { prompt, hires } = options;
-  const renamed = (text: string): string => renameLoras(text, fields, adapters);
-  return {
-    ...options,
-    ...(prompt === undefined ? {} : { prompt: renamed(prompt) }),
-    ...(hires?.prompt === undefined ? {} : { hires: { ...hires, prompt: renamed(hires.prompt) } }),
   };
 }
 

@@ -3,7 +3,7 @@ import { basename, extname } from 'node:path';
 import type { LoraEntry, LoraFolder } from '../../../adapters/lora-folder.js';
 import { type LoraSettings, MAX_LORAS } from '../../../adapters/lora-options.js';
 import { type NamedLora, readLoraTag } from '../../../adapters/lora-tag.js';
-import { extractTags, type NetworkTag } from '../../../conditioning/network-tags.js';
+import { extractTags, isLoraKind, type NetworkTag } from '../../../conditioning/network-tags.js';
 import { invalidOption, SafelightError } from '../../../errors.js';
 import type { Region } from '../../../options/declarations/prompt.js';
 import type { Warnings } from '../../../warnings.js';
@@ -58,8 +58,7 @@ export async function readPassPrompts(
   };
 }
 
-/** Kinds of tags that A1111 knows; `lyco` is another name of `lora`. */
-const NETWORKS: ReadonlySet<string> = new Set(['lora', 'lyco', 'hypernet']);
+const HYPERNETWORK = 'hypernet';
 /** Codes of errors in tags that `missingAdapters: 'warn'` turns into warnings. */
 const IGNORED: ReadonlySet<string> = new Set(['ADAPTER_NOT_FOUND', 'INVALID_OPTION']);
 /** Tags of LoRAs that are looked up, of which some may be unknown and ignored. */
@@ -68,14 +67,19 @@ const MAX_TAGS = 200;
 const MAX_LISTED = 16;
 
 function isLora({ kind }: NetworkTag): boolean {
-  return kind.toLowerCase() !== 'hypernet' && NETWORKS.has(kind.toLowerCase());
+  return isLoraKind(kind);
+}
+
+/** True for the kinds that A1111 knows. */
+function isNetwork({ kind }: NetworkTag): boolean {
+  return isLoraKind(kind) || kind.toLowerCase() === HYPERNETWORK;
 }
 
 async function lorasOf(tags: readonly NetworkTag[], settings: PromptSettings): Promise<ActiveLora[]> {
   const { files, missingAdapters, warnings } = settings;
   const others = tags.filter((tag) => !isLora(tag));
   for (const { kind, text } of others.slice(0, MAX_LISTED)) {
-    const networks = kind.toLowerCase() === 'hypernet' ? 'Hypernetworks' : 'Networks of this kind';
+    const networks = kind.toLowerCase() === HYPERNETWORK ? 'Hypernetworks' : 'Networks of this kind';
     warnings.add('PROMPT_SYNTAX', `${networks} are not supported; ${text} is ignored`);
   }
   if (others.length > MAX_LISTED)
@@ -126,7 +130,7 @@ async function find(
 }
 
 function warnOfNegativeTags(negative: string, warnings: Warnings): void {
-  const [tag, ...more] = extractTags(negative).tags.filter(({ kind }) => NETWORKS.has(kind.toLowerCase()));
+  const [tag, ...more] = extractTags(negative).tags.filter(isNetwork);
   if (!tag) return;
   const others = more.length > 0 ? ` and ${more.length} more tags` : '';
   warnings.add(
