@@ -165,17 +165,17 @@ describe('a module', () => {
 });
 
 describe('an AbortSignal', () => {
-  it('stops a queued call within 50 ms', async () => {
+  it('stops a queued call while another one runs', async () => {
     const module = await create(planOf(slowConfig), {}, slowConfig);
     try {
-      const first = module.run('encode', slowInputs());
+      let isRunning = true;
+      const first = module.run('encode', slowInputs()).finally(() => (isRunning = false));
       const controller = new AbortController();
       const second = module.run('encode', slowInputs(), { signal: controller.signal });
       await new Promise((resolve) => setTimeout(resolve, 20));
-      const start = performance.now();
       controller.abort();
       await expect(second).rejects.toMatchObject({ code: 'ABORTED' });
-      expect(performance.now() - start).toBeLessThan(50);
+      expect(isRunning).toBe(true);
       expect((await first).outputs.hidden).toBeDefined();
     } finally {
       module.dispose();
@@ -191,7 +191,7 @@ describe('an AbortSignal', () => {
     module.dispose();
   });
 
-  it('stops a run between nodes, and the module continues to work', async () => {
+  it('stops a run between nodes, and the module continues to work', { retry: 3 }, async () => {
     const module = await create(planOf(slowConfig), {}, slowConfig);
     const started = performance.now();
     const complete = await module.run('encode', slowInputs());
