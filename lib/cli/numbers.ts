@@ -55,6 +55,12 @@ export function pair(option: string, min: number, max: number) {
   };
 }
 
+/** Returns a parser of numbers separated by commas; their number is checked with the option. */
+export function numberList(option: string, min: number, max: number) {
+  const parse = decimal(option, min, max);
+  return (text: string): number[] => text.split(',').map((part) => parse(part.trim()));
+}
+
 /** Returns a parser of intervals `LOW,HIGH`. */
 export function interval(option: string, min: number, max: number) {
   const parse = decimal(option, min, max);

@@ -4,7 +4,7 @@ import { entriesOf, type Fields } from '../options/field.js';
 import { dashed, type Flag, flagsOf } from '../options/flags.js';
 import { apiLimits } from '../options/limits.js';
 import { rangeOf } from '../options/validate.js';
-import { decimal, decimals, dimensions, integer, interval, pair, seedNumber } from './numbers.js';
+import { decimal, decimals, dimensions, integer, interval, numberList, pair, seedNumber } from './numbers.js';
 
 /** Adds the flags of options as a group of the help text; object options get separate groups. */
 export function addOptionFlags(command: Command, title: string, fields: Fields, prefix = ''): Command {
@@ -51,6 +51,8 @@ function parserOf({ field, name }: Flag): ((text: string, before: unknown) => un
       return seedNumber(name);
     case 'interval':
       return interval(name, ...range);
+    case 'numbers':
+      return numberList(name, ...range);
     case 'descending':
       return decimals(name, 0, range[1]);
     case 'pair':

@@ -1,9 +1,9 @@
 import type { TensorRef } from '../binding/tensor-ref.js';
-import type { NodeInfo } from '../binding/types.js';
+import type { NativeConfig, NodeInfo } from '../binding/types.js';
 import type { ClassEmbeddingConfig, UNetConfig } from '../checkpoint/config/types.js';
 import type { UNetSource } from '../checkpoint/model-descriptor.js';
 import { defined } from '../defined.js';
-import { invalidOption } from '../errors.js';
+import { invalidOption, SafelightError } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { checkTensor } from '../tensor/check-tensor.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -64,19 +64,76 @@ export class CrossAttentionState implements Disposable {
   }
 }
 
+/** Changes of the U-Net's computation. */
+export interface UNetChanges {
+  /** FreeU (Si et al. 2023, arXiv:2309.11497): factors of the backbone (b) and of the skips (s) in the two coarsest up blocks. */
+  readonly freeU?: FreeUFactors | undefined;
+  /** The self-attention of the mid block returns its values, as in perturbed-attention guidance. Default false. */
+  readonly perturbed?: boolean | undefined;
+  /** Share of the tokens, 0 (default) to 0.99, that are merged in the self-attention of the latent's size; CPU only. */
+  readonly tokenMerging?: number | undefined;
+  /** Convolutions wrap around the edges of the latent, so that the image tiles seamlessly. Default false. */
+  readonly seamless?: boolean | undefined;
+}
+
+export interface FreeUFactors {
+  readonly b1: number;
+  readonly b2: number;
+  readonly s1: number;
+  readonly s2: number;
+}
+
+/**
+ * What a run reuses of earlier ones: the outputs of all `cross-attention` layers, the features of all layers up to the
+ * `end` (before `conv_norm_out`), or those of the `deep` layers below a DeepCache branch.
+ */
+export type ReusePoint =
+  | { readonly kind: 'cross-attention' | 'end' }
+  | { readonly kind: 'deep'; readonly branch: number };
+
+/** Features at a point that a run left on the device, by name. */
+export type Features = Readonly<Record<string, TensorRef>>;
+
+/** A term of the linear combination of features that a run continues with. */
+export interface FeatureTerm {
+  readonly weight: number;
+  /** Features of parts of the batch, in order. */
+  readonly features: readonly Features[];
+}
+
+/** The first residual block with its attention, see `UNet.head`. */
+export interface HeadOutput {
+  /** The block's output, as features at the point `end`. */
+  readonly features: Features;
+  /** What the block adds to its input, to compare a later run with; the caller disposes it. */
+  readonly residual: TensorRef;
+  /** Relative change of the residual of each sample: mean |difference| / mean |earlier residual|; with `previous`. */
+  readonly changes: readonly number[] | undefined;
+}
+
 export interface UNetOutput extends CallResult {
   /** `[B, Cout, H, W]`: the model's prediction (noise, v or x0). */
   readonly sample: Tensor;
 }
 
 export interface ForwardOptions extends CallOptions {
+  readonly changes?: UNetChanges | undefined;
+  /** Also returns the features at this point, which the caller disposes. Cannot be combined with `branch`. */
+  readonly keep?: ReusePoint | undefined;
   /** Also returns the deep features that `shallow` with this branch starts from. */
   readonly branch?: number | undefined;
   /** With `branch`: leaves the deep features on the U-Net's device and returns them as `deepRef`. Default false. */
   readonly keepDeep?: boolean | undefined;
 }
 
+/** Options of runs that reuse features. */
+export interface ReuseOptions extends CallOptions {
+  readonly changes?: UNetChanges | undefined;
+}
+
 export interface ForwardOutput extends UNetOutput {
+  /** Features on the device, with `keep`. */
+  readonly features: Features | undefined;
   /** Deep features `[B, C', h', w']`, with `branch`. */
   readonly deep: Tensor | undefined;
   /** Deep features on the device, with `keepDeep` instead of `deep`; the caller disposes them. */
@@ -111,22 +168,134 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** Evaluates the U-Net. @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
-    const { branch, keepDeep, ...options } = checkCall(settings, 'branch', 'keepDeep');
+    const keys = ['branch', 'keepDeep', 'changes', 'keep'] as const;
+    const { branch, keepDeep, changes, keep, ...options } = checkCall(settings, ...keys);
     checkFlags(settings, 'keepDeep');
     if (keepDeep && branch === undefined)
       throw invalidOption('keepDeep', 'undefined or false without branch', keepDeep);
+    if (keep && branch !== undefined) throw invalidOption('branch', 'undefined together with keep', branch);
     const tensors = graphInputs(inputs);
     checkSamePatches(inputs, options);
-    const params = defined({ branch, ...textParams(inputs) });
+    const params = defined({
+      branch,
+      ...(keep ? keepParams(keep) : {}),
+      ...changeParams(changes),
+      ...textParams(inputs),
+    });
+    const names = keep ? this.featureNames(keep) : keepDeep ? ['deep'] : undefined;
+    const session = inputs.text?.of.session;
     const { outputs, kept, taps, timings } = await this.call(
       'forward',
       tensors,
       options,
       params,
-      inputs.text?.of.session,
-      keepDeep ? ['deep'] : undefined,
+      session,
+      names,
     );
-    return { sample: outputs.sample!, deep: outputs.deep, deepRef: kept.deep, taps, timings };
+    return {
+      ...{ sample: outputs.sample!, deep: outputs.deep, deepRef: keep ? undefined : kept.deep },
+      ...{ features: keep ? kept : undefined, taps, timings },
+    };
+  }
+
+  /**
+   * Evaluates the U-Net with a linear combination of features of earlier runs instead of the layers before the point.
+   * At the point `cross-attention`, `context` and `text` are not needed; at the point `end`, no input is.
+   * @param terms at least one, with features of the whole batch each
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async resume(
+    point: ReusePoint,
+    inputs: UNetInputs,
+    terms: readonly FeatureTerm[],
+    settings: ReuseOptions = {},
+  ): Promise<UNetOutput> {
+    const { changes, ...options } = checkCall(settings, 'changes');
+    const weights = Float32Array.from(terms, ({ weight }) => weight);
+    if (weights.length === 0) throw invalidOption('terms', 'at least one term', terms);
+    const isSum = weights.length > 1 || weights[0] !== 1;
+    const features = Object.fromEntries(
+      this.featureNames(point).map((name) => [
+        name,
+        terms.flatMap((term) => term.features.map((part) => featureOf(part, name))),
+      ]),
+    );
+    const { [point.kind]: entry } = ENTRIES;
+    const tensors = point.kind === 'end' ? {} : graphInputs(inputs);
+    if (point.kind === 'deep') checkSamePatches(inputs, options);
+    const hasText = point.kind === 'deep';
+    const { context: _, text: __, ...others } = tensors as ReturnType<typeof graphInputs>;
+    const { outputs, taps, timings } = await this.call(
+      entry,
+      {
+        ...(hasText ? tensors : others),
+        ...features,
+        ...(isSum ? { weights: Tensor.from(weights, [weights.length]) } : {}),
+      },
+      options,
+      defined({
+        branch: point.kind === 'deep' ? point.branch : undefined,
+        states: isSum ? weights.length : undefined,
+        ...changeParams(changes),
+        ...(hasText ? textParams(inputs) : {}),
+      }),
+      hasText ? inputs.text?.of.session : undefined,
+    );
+    return { sample: outputs.sample!, taps, timings };
+  }
+
+  /**
+   * Evaluates the first residual block only and compares what it adds to its input with an earlier run.
+   * @param previous `residual` of that run, for the parts of the batch in order
+   * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async head(
+    inputs: UNetInputs,
+    previous: readonly TensorRef[] | undefined,
+    settings: ReuseOptions = {},
+  ): Promise<HeadOutput> {
+    const { changes, ...options } = checkCall(settings, 'changes');
+    checkSamePatches(inputs, options);
+    const { outputs, kept } = await this.call(
+      'head',
+      { ...graphInputs(inputs), ...(previous ? { previous } : {}) },
+      options,
+      { ...changeParams(changes), ...textParams(inputs) },
+      inputs.text?.of.session,
+      ['end', 'residual'],
+    );
+    const sums = outputs.change?.data;
+    const changed =
+      sums && Array.from({ length: sums.length / 2 }, (_, i) => sums[2 * i]! / sums[2 * i + 1]!);
+    return { features: { end: kept.end! }, residual: kept.residual!, changes: changed };
+  }
+
+  /** Returns the names of the features at a point. */
+  private featureNames(point: ReusePoint): readonly string[] {
+    return point.kind === 'cross-attention'
+      ? this.crossAttentionOutputs.map(({ name }) => name)
+      : [point.kind];
+  }
+
+  /** Outputs of the cross-attention layers with their levels, 0 for the finest. */
+  private get crossAttentionOutputs(): readonly { readonly name: string; readonly level: number }[] {
+    const { block_out_channels: sides, transformer_layers_per_block: depth, layers_per_block } = this.config;
+    const { down_attention, up_attention, mid_attention } = this.config;
+    const last = sides.length - 1;
+    const outputs = (block: string, layers: number, level: number) =>
+      Array.from({ length: layers * depth[level]! }, (_, i) => {
+        const transformer = `attentions.${Math.floor(i / depth[level]!)}.transformer_blocks.${i % depth[level]!}`;
+        return { name: `output of ${block}.${transformer}.attn2`, level };
+      });
+    return [
+      ...sides.flatMap((_, i) =>
+        down_attention[i] ? outputs(`down_blocks.${i}`, layers_per_block[i]!, i) : [],
+      ),
+      ...(mid_attention ? outputs('mid_block', 1, last) : []),
+      ...sides.flatMap((_, i) =>
+        up_attention[i] ? outputs(`up_blocks.${i}`, layers_per_block[last - i]! + 1, last - i) : [],
+      ),
+    ];
   }
 
   /**
@@ -146,12 +315,14 @@ export class UNet extends LoadedModule<UNetConfig> {
     checkTensorOrRef('deep', deep);
     const tensors = graphInputs(inputs);
     checkSamePatches(inputs, options);
+    const params = { branch, ...textParams(inputs) };
+    const session = inputs.text?.of.session;
     const { outputs, taps, timings } = await this.call(
       'shallow',
       { ...tensors, deep },
       options,
-      { branch, ...textParams(inputs) },
-      inputs.text?.of.session,
+      params,
+      session,
     );
     return { sample: outputs.sample!, taps, timings };
   }
@@ -199,6 +370,29 @@ export class UNet extends LoadedModule<UNetConfig> {
     });
     const floats = 2 * widths.reduce((a, b) => a + b, 0);
     return 4 * floats * count * length;
+  }
+
+  /** Returns the bytes of the features at a point for one latent of `height` x `width`. */
+  featureBytes(point: ReusePoint, height: number, width: number): number {
+    checkSizes({ height, width });
+    const { block_out_channels: channels, layers_per_block: layers } = this.config;
+    const last = channels.length - 1;
+    const pixels = (level: number): number => Math.ceil(height / 2 ** level) * Math.ceil(width / 2 ** level);
+    switch (point.kind) {
+      case 'end':
+        return 4 * channels[0]! * pixels(0);
+      case 'deep': {
+        const level = Math.floor(point.branch / 3);
+        // The first block's input comes from the coarser level.
+        const source = point.branch % 3 < layers[level]! ? level : Math.min(level + 1, last);
+        return 4 * channels[source]! * pixels(level);
+      }
+      case 'cross-attention':
+        return this.crossAttentionOutputs.reduce(
+          (sum, { level }) => sum + 4 * channels[level]! * pixels(level),
+          0,
+        );
+    }
   }
 
   /** Lists the nodes that can be tapped for inputs of this size. */
@@ -302,6 +496,29 @@ function checkSamePatches({ text }: UNetInputs, { patches }: CallOptions): void 
       `${text.of.patches ?? 'undefined'} (as when the texts were cached)`,
       patches,
     );
+}
+
+/** Entry of the native module that continues at a point. */
+const ENTRIES = { 'cross-attention': 'gated', end: 'tail', deep: 'shallow' } as const;
+
+function keepParams(point: ReusePoint): NativeConfig {
+  if (point.kind === 'deep') return { branch: point.branch };
+  return point.kind === 'end' ? { keep_end: true } : { keep_cross_attention: true };
+}
+
+function changeParams({ freeU, perturbed, tokenMerging, seamless }: UNetChanges = {}): NativeConfig {
+  return defined({
+    freeu: freeU && { ...freeU },
+    perturbed: perturbed || undefined,
+    token_merging: tokenMerging || undefined,
+    seamless: seamless || undefined,
+  });
+}
+
+function featureOf(features: Features, name: string): TensorRef {
+  const feature = features[name];
+  if (feature) return feature;
+  throw new SafelightError('INTERNAL', `The features at the reuse point lack ${name}`);
 }
 
 function textParams({ text }: UNetInputs): { texts?: number; text_length?: number } {

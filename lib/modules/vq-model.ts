@@ -42,7 +42,12 @@ export interface Quantized extends CallResult {
   readonly logits: Tensor | null;
 }
 
-export interface DecodeLatentOptions extends CallOptions {
+export interface CodecOptions extends CallOptions {
+  /** Convolutions wrap around the edges, so that the image tiles seamlessly. Default false. */
+  readonly seamless?: boolean | undefined;
+}
+
+export interface DecodeLatentOptions extends CodecOptions {
   /** Quantizes the latent before decoding, as latent diffusion does with sampled latents. Default false. */
   readonly quantize?: boolean | undefined;
 }
@@ -98,8 +103,9 @@ export class VQModel extends LoadedModule<VQModelConfig> {
    * @returns latent `[B, E, H / f, W / f]`
    * @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED
    */
-  async encode(image: Tensor, options: CallOptions = {}): Promise<CallResult & { readonly latent: Tensor }> {
-    checkCall(options);
+  async encode(image: Tensor, options: CodecOptions = {}): Promise<CallResult & { readonly latent: Tensor }> {
+    const { seamless = false, ...call } = checkCall(options, 'seamless');
+    checkFlags(options, 'seamless');
     const { shape } = checkTensor('image', image, ['B', this.config.in_channels, 'H', 'W']);
     const [, , height = 0, width = 0] = shape;
     if (height % this.downsampleFactor !== 0 || width % this.downsampleFactor !== 0)
@@ -108,7 +114,7 @@ export class VQModel extends LoadedModule<VQModelConfig> {
         `sides that are multiples of ${this.downsampleFactor}`,
         `${width} x ${height}`,
       );
-    const { outputs, taps, timings } = await this.call('encode', { image }, options);
+    const { outputs, taps, timings } = await this.call('encode', { image }, call, { seamless });
     return { latent: outputs.latent!, taps, timings };
   }
 
@@ -161,12 +167,12 @@ export class VQModel extends LoadedModule<VQModelConfig> {
     latent: Tensor | Tensor<Int32Array>,
     options: DecodeLatentOptions = {},
   ): Promise<CallResult & { readonly image: Tensor }> {
-    const { quantize = false, ...call } = checkCall(options, 'quantize');
-    checkFlags(options, 'quantize');
+    const { quantize = false, seamless = false, ...call } = checkCall(options, 'quantize', 'seamless');
+    checkFlags(options, 'quantize', 'seamless');
     const result = isIndices(latent)
-      ? await this.call('decode', { indices: this.codes(latent) }, call)
+      ? await this.call('decode', { indices: this.codes(latent) }, call, { seamless })
       : await this.call('decode', { latent: this.latent(latent), ...(quantize ? this.mask() : {}) }, call, {
-          quantize,
+          ...{ quantize, seamless },
         });
     const { outputs, taps, timings } = result;
     return { image: outputs.image!, taps, timings };

@@ -72,6 +72,24 @@ export function interval(name: string, value: unknown, min: number, max: number)
   return [low, high];
 }
 
+/** Checks as many numbers in [min, max] as there are names. Returns a copy. */
+export function numbers(
+  name: string,
+  value: unknown,
+  names: readonly string[],
+  min: number,
+  max: number,
+): readonly number[] {
+  const values: readonly unknown[] = Array.isArray(value) ? [...value] : [];
+  const isValid = (item: unknown): item is number => typeof item === 'number' && item >= min && item <= max;
+  if (values.length === names.length && values.every(isValid)) return values;
+  throw invalidOption(
+    name,
+    `${names.length} numbers between ${min} and ${max} (${names.join(', ')})`,
+    Array.isArray(value) ? `[${String(value).slice(0, 100)}]` : value,
+  );
+}
+
 /** Checks 1 to `maxPositive` descending numbers in [min, max], optionally followed by 0. Returns a copy. */
 export function descending(
   name: string,

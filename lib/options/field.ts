@@ -125,6 +125,13 @@ export interface IntervalField extends Declared, Ranged {
   readonly kind: 'interval';
 }
 
+interface NumbersSpec extends Declared, Ranged {}
+/** As many numbers as there are names. */
+export interface NumbersField<N extends readonly string[] = readonly string[]> extends NumbersSpec {
+  readonly kind: 'numbers';
+  readonly names: N;
+}
+
 interface DescendingSpec extends Declared, Ranged {
   /** Maximum count of numbers above 0. */
   readonly maxPositive: Bound;
@@ -197,6 +204,7 @@ export type ScalarField =
   | TextField
   | ImageField
   | IntervalField
+  | NumbersField
   | DescendingField
   | PairField
   | SizeField
@@ -226,17 +234,19 @@ export type ValueOf<F> = F extends { readonly kind: 'number' | 'integer' | 'side
             ? ImageSource
             : F extends { readonly kind: 'interval' }
               ? readonly [low: number, high: number]
-              : F extends { readonly kind: 'descending' }
-                ? readonly number[]
-                : F extends { readonly kind: 'pair' }
-                  ? number | readonly [x: number, y: number]
-                  : F extends CustomField<infer T>
-                    ? T
-                    : F extends { readonly kind: 'size' }
-                      ? { readonly width: number; readonly height: number }
-                      : F extends { readonly kind: 'object'; readonly fields: infer G }
-                        ? OptionsOf<G>
-                        : never;
+              : F extends NumbersField<infer N>
+                ? { readonly [K in keyof N]: number }
+                : F extends { readonly kind: 'descending' }
+                  ? readonly number[]
+                  : F extends { readonly kind: 'pair' }
+                    ? number | readonly [x: number, y: number]
+                    : F extends CustomField<infer T>
+                      ? T
+                      : F extends { readonly kind: 'size' }
+                        ? { readonly width: number; readonly height: number }
+                        : F extends { readonly kind: 'object'; readonly fields: infer G }
+                          ? OptionsOf<G>
+                          : never;
 
 /** Options as passed by a caller. */
 export type OptionsOf<F> = { readonly [K in keyof F]?: ValueOf<F[K]> };
@@ -259,6 +269,12 @@ export const side = (spec: Declared): SideField => ({ ...spec, kind: 'side' });
 export const seed = (spec: Declared): SeedField => ({ ...spec, kind: 'seed' });
 export const image = (spec: Declared): ImageField => ({ ...spec, kind: 'image' });
 export const interval = (spec: Declared & Ranged): IntervalField => ({ ...spec, kind: 'interval' });
+/** @param names names of the numbers, for help and errors */
+export const numbers = <const N extends readonly string[]>(names: N, spec: NumbersSpec): NumbersField<N> => ({
+  ...spec,
+  kind: 'numbers',
+  names,
+});
 export const descending = (spec: DescendingSpec): DescendingField => ({ ...spec, kind: 'descending' });
 export const size = (spec: Declared & Ranged): SizeField => ({ ...spec, kind: 'size' });
 export const choice = <const V extends string, const S extends ChoiceSpec<V>>(

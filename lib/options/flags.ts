@@ -27,6 +27,7 @@ const ARGUMENTS: Readonly<Record<Field['kind'], string | undefined>> = {
     choice: 'name',
     name: 'name',
     interval: 'low,high',
+    numbers: 'a,b,c',
     descending: 'a,b,c',
     boolean: undefined,
     object: undefined,

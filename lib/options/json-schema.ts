@@ -67,6 +67,8 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
       const end = isUnbounded(field) ? orInfinity(finite) : finite.max(max);
       return z.tuple([end, end]);
     }
+    case 'numbers':
+      return z.array(z.number().min(min).max(max)).length(field.names.length);
     case 'descending':
       return z
         .array(z.union([z.number().min(min).max(max), z.literal(0)]))

@@ -105,6 +105,8 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
       return field.check(name, value);
     case 'interval':
       return check.interval(name, value, ...range());
+    case 'numbers':
+      return check.numbers(name, value, field.names, ...range());
     case 'descending':
       return check.descending(name, value, ...range(), boundOf(field.maxPositive, limits));
     case 'pair': {

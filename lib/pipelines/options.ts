@@ -21,6 +21,7 @@ import { imageOptions } from '../options/settings/image-options.js';
 import { type MaskSettings, maskSettings } from '../options/settings/mask.js';
 import {
   type ApiSamplingOptions,
+  largestBatch,
   nameOf,
   type SamplingSettings,
   samplingSettings,
@@ -41,7 +42,7 @@ export interface CallOptions {
   /**
    * Functions by name of U-Net node (see `pipeline.nodes`). At each evaluation, a function receives the value of its
    * node, and the evaluation continues with the tensor that it returns or has modified. Each edited node costs one
-   * additional evaluation. Cannot be combined with `deepCache`.
+   * additional evaluation. Cannot be combined with step caching.
    */
   readonly edit?: Edits;
   /** Adds the network's predictions to each step (`step.predictions`, `step.guided`). Default false. */
@@ -226,7 +227,7 @@ function conditionOf({ prompt, negative, class: label }: GenerateOptions): Condi
 
 /** Returns the largest batch of both passes' samplers; an image must not depend on the others in its batch. */
 function maxBatch(sampling: SamplingSettings, hires: HiresSettings | undefined): number {
-  return Math.min(sampling.sampler.maxBatch, hires?.sampling.sampler.maxBatch ?? Number.POSITIVE_INFINITY);
+  return Math.min(largestBatch(sampling), hires ? largestBatch(hires.sampling) : Number.POSITIVE_INFINITY);
 }
 
 /** Validates the options of text encoding. @throws INVALID_OPTION */
@@ -266,29 +267,38 @@ function initSettings(checked: CheckedOf<typeof sourceFields>): InitSettings | u
   return init === undefined ? undefined : { source: init, strength, posterior, resizeMode, noiseMultiplier };
 }
 
+interface TracedOptions {
+  readonly stepCache?: unknown;
+  readonly deepCache?: unknown;
+}
+
+/** @throws INVALID_OPTION for step caching, which skips nodes at most steps */
+function checkNoStepCache({ stepCache, deepCache }: TracedOptions, other: string): void {
+  const isOff = stepCache === undefined || stepCache === 'none';
+  if (isOff && deepCache === undefined) return;
+  throw invalidOption(
+    isOff ? 'deepCache' : 'stepCache',
+    `undefined together with ${other} (step caching skips nodes)`,
+    isOff ? deepCache : stepCache,
+  );
+}
+
 /** @throws INVALID_OPTION; also for taps together with step caching, which skips nodes at most steps */
 export function checkTaps({
   taps = [],
-  deepCache,
-}: {
-  readonly taps?: unknown;
-  readonly deepCache?: unknown;
-}): readonly string[] {
+  ...options
+}: TracedOptions & { readonly taps?: unknown }): readonly string[] {
   if (!Array.isArray(taps) || !taps.every((tap) => typeof tap === 'string'))
     throw invalidOption('taps', 'an array of node names', taps);
-  if (taps.length > 0 && deepCache !== undefined)
-    throw invalidOption('deepCache', 'undefined together with taps (step caching skips nodes)', deepCache);
+  if (taps.length > 0) checkNoStepCache(options, 'taps');
   return [...taps];
 }
 
 /** @throws INVALID_OPTION; also for edits together with step caching */
 export function checkEdit({
   edit,
-  deepCache,
-}: {
-  readonly edit?: unknown;
-  readonly deepCache?: unknown;
-}): Edits | undefined {
+  ...options
+}: TracedOptions & { readonly edit?: unknown }): Edits | undefined {
   if (edit === undefined) return undefined;
   const isEdits = (value: unknown): value is Edits =>
     typeof value === 'object' &&
@@ -296,8 +306,7 @@ export function checkEdit({
     !Array.isArray(value) &&
     Object.values(value).every((item) => typeof item === 'function');
   if (!isEdits(edit)) throw invalidOption('edit', 'an object of functions keyed by node name', edit);
-  if (deepCache !== undefined)
-    throw invalidOption('deepCache', 'undefined together with edit (step caching skips nodes)', deepCache);
+  checkNoStepCache(options, 'edit');
   return Object.keys(edit).length === 0 ? undefined : { ...edit };
 }
 

@@ -37,9 +37,10 @@ export function planBranches(schedule: GuidanceSchedule, guidance: Guidance): Br
   };
 }
 
-function phaseBranches({ positives, negative }: GuidancePhase, { scale, interval }: Guidance): BranchSpec[] {
+function phaseBranches({ positives, negative }: GuidancePhase, guidance: Guidance): BranchSpec[] {
+  const { scale, interval, perturbation = 0 } = guidance;
   const base: BranchSpec = { name: 'negative', conditioning: negative, weight: 1, base: true };
-  if (scale === 0 && interval === undefined) return [base];
+  if (scale === 0 && interval === undefined && perturbation === 0) return [base];
   const guided = positives.map(
     ({ conditioning, weight }, i): BranchSpec => ({
       name: positiveName(i),
@@ -47,7 +48,11 @@ function phaseBranches({ positives, negative }: GuidancePhase, { scale, interval
       weight: scaledBy(weight, scale),
     }),
   );
-  return sumOfWeights(guided) === 1 ? guided : [base, ...guided];
+  const perturbed =
+    perturbation === 0
+      ? []
+      : guided.map((branch) => ({ ...branch, name: `perturbed ${branch.name}`, perturbed: true }));
+  return [...(sumOfWeights(guided) === 1 ? [] : [base]), ...guided, ...perturbed];
 }
 
 /** Returns the positive branches of a phase with the scale in their conditioning; their predictions are averaged. */

@@ -27,6 +27,10 @@ export interface Guidance {
   readonly rescale?: number | undefined;
   /** Adaptive projected guidance, applied before `rescale`. */
   readonly projection?: ProjectionSettings | undefined;
+  /** Scale of perturbed-attention guidance, added before `rescale`; default 0. */
+  readonly perturbation?: number | undefined;
+  /** Scale of self-attention guidance, added last; default 0. */
+  readonly selfAttention?: number | undefined;
   /**
    * True if the network receives the scale as the input `guidance` (latent consistency models): only the positive
    * branches run, and the other settings have no effect. Default false.
@@ -87,6 +91,8 @@ export function activeBranches(
   const guided = candidates.filter((i) => !branches[i]!.base);
   if (guided.length === candidates.length || guided.length === 0) return candidates;
   if (!applied) return guided;
+  // Perturbed-attention guidance compares with the positive branches, whatever their weights are.
+  if (guided.some((i) => branches[i]!.perturbed)) return candidates;
   const weighted = guided.filter((i) => branches[i]!.weight !== 0);
   const isBaseOmitted = sumOfWeights(weighted.map((i) => branches[i]!)) === 1;
   return isBaseOmitted ? weighted : candidates.filter((i) => branches[i]!.base || weighted.includes(i));
@@ -103,6 +109,8 @@ export interface CombineOptions {
   readonly rescale?: number | undefined;
   /** Projection of this sampling pass; default none. */
   readonly projection?: GuidanceProjection | undefined;
+  /** Scale of perturbed-attention guidance, if there are perturbed branches; default 0. */
+  readonly perturbation?: number | undefined;
 }
 
 /**
@@ -116,7 +124,7 @@ export function combinePredictions(
   branches: readonly BranchSpec[],
   predictions: Latent,
   count: number,
-  { rescale = 0, projection }: CombineOptions = {},
+  { rescale = 0, projection, perturbation = 0 }: CombineOptions = {},
 ): Latent {
   const size = predictions.length / (branches.length * count);
   if (!Number.isInteger(size)) {
@@ -128,18 +136,26 @@ export function combinePredictions(
   if (branches.length === 1) return predictions;
   const part = (i: number): Latent => predictions.subarray(i * count * size, (i + 1) * count * size);
   const baseIndex = branches.findIndex((branch) => branch.base);
-  const positives = branches.flatMap((branch, i) =>
-    i === baseIndex ? [] : [{ prediction: part(i), share: shareOf(branch.weight, size) }],
-  );
-  if (baseIndex < 0) return weightedMean(positives, count * size);
-  const base = part(baseIndex);
-  const guided = base.slice();
-  for (const { prediction, share } of positives)
-    for (let i = 0; i < guided.length; i++) guided[i]! += share(i) * (prediction[i]! - base[i]!);
-  if (!projection && rescale === 0) return guided;
+  const parts = (wanted: (branch: BranchSpec) => boolean): Positive[] =>
+    branches.flatMap((branch, i) =>
+      wanted(branch) ? [{ prediction: part(i), share: shareOf(branch.weight, size) }] : [],
+    );
+  const positives = parts(({ base, perturbed }) => !base && !perturbed);
+  const perturbed = parts((branch) => branch.perturbed === true);
+  if (baseIndex < 0 && perturbed.length === 0) return weightedMean(positives, count * size);
   const positive = weightedMean(positives, count * size);
-  projection?.apply({ base, positive, guided }, size);
-  if (rescale > 0) {
+  const base = baseIndex < 0 ? positive : part(baseIndex);
+  const guided = base.slice();
+  if (baseIndex >= 0) {
+    for (const { prediction, share } of positives)
+      for (let i = 0; i < guided.length; i++) guided[i]! += share(i) * (prediction[i]! - base[i]!);
+    projection?.apply({ base, positive, guided }, size);
+  }
+  if (perturbed.length > 0) {
+    const without = weightedMean(perturbed, count * size);
+    for (let i = 0; i < guided.length; i++) guided[i]! += perturbation * (positive[i]! - without[i]!);
+  }
+  if (rescale > 0 && baseIndex >= 0) {
     for (let start = 0; start < guided.length; start += size) {
       const end = start + size;
       rescaleToDeviation(guided.subarray(start, end), positive.subarray(start, end), rescale);

@@ -2,9 +2,9 @@
  * Interfaces of diffusion networks. A network maps (latent, timestep) to its raw prediction; the guided denoiser maps
  * (x, sigma) to x0 for samplers.
  */
-import type { TensorRef } from '../binding/tensor-ref.js';
 import type { NodeInfo } from '../binding/types.js';
 import { SafelightError } from '../errors.js';
+import type { FreeUFactors } from '../modules/unet.js';
 import type { AnyTensor, Tensor } from '../tensor/tensor.js';
 
 /** `[B, C, h, w]` */
@@ -31,6 +31,8 @@ export interface BranchSpec {
   readonly weight: number | Tensor;
   /** Marks the base branch (at most one), whose weight is ignored. Default false. */
   readonly base?: boolean;
+  /** The network runs without mixing the tokens of its mid block (perturbed-attention guidance). Default false. */
+  readonly perturbed?: boolean;
 }
 
 /** A tensor that a network requires in its conditioning. */
@@ -41,19 +43,40 @@ export interface InputSpec {
 }
 
 /**
- * A position at which step caching splits a network into deep and shallow layers. Earlier `cutPoints` have fewer
- * shallow layers.
+ * A position at which step caching splits a network: a run may skip the layers before it and continue with features of
+ * earlier runs.
  */
 export interface CutPoint {
   readonly name: string;
+  /**
+   * `deep`: the features of the deeper levels, into which the shallow layers lead. `cross-attention`: the outputs of all
+   * layers that attend to the prompt. `end`: the features before the output layers.
+   */
+  readonly kind: 'deep' | 'cross-attention' | 'end';
+  /** Returns the bytes of the state of one branch for latents of this shape. */
+  bytes(shape: LatentShape): number;
 }
 
 /**
- * Features of one branch at a cut point, in host memory or on the network's device; only valid for the network that
- * returned them. The caller disposes them.
+ * Features of one branch at a cut point; only valid for the network that returned them. The caller disposes them.
  */
-export interface CutState extends Disposable {
-  readonly features: Tensor | TensorRef;
+export type CutState = Disposable;
+
+/** A term of the linear combination of states that a run continues with. */
+export interface CutTerm {
+  readonly weight: number;
+  /** One state per branch. */
+  readonly states: readonly CutState[];
+}
+
+/** Changes of a network's computation. */
+export interface NetworkChanges {
+  /** Factors of FreeU (Si et al. 2023, arXiv:2309.11497). */
+  readonly freeU?: FreeUFactors | undefined;
+  /** Share of the tokens that are merged in self-attention (Bolya and Hoffman 2023, arXiv:2303.17604). */
+  readonly tokenMerging?: number | undefined;
+  /** Wraps around the edges of the latent, so that the image tiles seamlessly. */
+  readonly seamless?: boolean | undefined;
 }
 
 /** The sampler's evaluation that a run belongs to. */
@@ -71,8 +94,8 @@ export interface NetworkRequest {
   readonly evaluation: Evaluation;
   /** Indices of branches in the list passed to `prepare`; their conditioning has equal shapes. */
   readonly branches: readonly number[];
-  /** Runs only the shallow layers, with the state of each branch that an earlier run with `keep` returned. */
-  readonly resume?: { readonly point: CutPoint; readonly states: readonly CutState[] };
+  /** Skips the layers before a cut point and continues with a combination of states that earlier runs with `keep` returned. */
+  readonly resume?: { readonly point: CutPoint; readonly terms: readonly CutTerm[] };
   /** Also returns the features at this cut point. */
   readonly keep?: CutPoint;
   /** Names of nodes whose values to return. */
@@ -91,10 +114,30 @@ export interface NetworkResult {
   readonly kept?: readonly CutState[];
 }
 
+/** The first block of a network, evaluated by itself. */
+export interface HeadRequest
+  extends Pick<NetworkRequest, 'latents' | 'timestep' | 'evaluation' | 'branches' | 'signal'> {
+  /** `residuals` of the earlier evaluation to compare with, one per branch. */
+  readonly previous?: readonly Disposable[] | undefined;
+}
+
+export interface HeadResult {
+  /** The block's output as a state at the cut point of kind `end`, one per branch. */
+  readonly states: readonly CutState[];
+  /** What the block adds to its input, one per branch. The caller disposes them. */
+  readonly residuals: readonly Disposable[];
+  /**
+   * Largest relative change of the residuals of the batch, mean |difference| / mean |earlier residual|; with `previous`.
+   */
+  readonly change: number | undefined;
+}
+
 /** State that is constant during a sampling pass, such as cross-attention keys and values or position tables. */
 export interface NetworkSession {
   /** @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
   run(request: NetworkRequest): Promise<NetworkResult>;
+  /** Evaluates the first block only; present if the network has a cut point of kind `end`. */
+  head?(request: HeadRequest): Promise<HeadResult>;
   /** Frees the session's state; safe to call again. */
   [Symbol.dispose](): void;
 }
@@ -109,8 +152,12 @@ export interface NetworkBytes {
 export interface DiffusionNetwork {
   /** Tensors required in the conditioning of each branch. */
   readonly inputs: readonly InputSpec[];
-  /** Empty if the network does not support step caching. */
+  /** Empty if the network does not support step caching; those of kind `deep` from the fewest to the most shallow layers. */
   readonly cutPoints: readonly CutPoint[];
+  /** Name of the node with the self-attention probabilities of the mid block, if there are any. */
+  readonly selfAttention?: string | undefined;
+  /** Returns the network with changes of its computation. @throws INVALID_OPTION for a change that it does not support */
+  changed?(changes: NetworkChanges): DiffusionNetwork;
   /** Starts a session. @throws SHAPE_MISMATCH for conditioning that does not match `inputs` */
   prepare(branches: readonly BranchSpec[], shape: LatentShape): NetworkSession;
   /** Returns the memory that a pass needs. @throws SHAPE_MISMATCH, ABORTED, DISPOSED */
@@ -140,14 +187,15 @@ export function checkConditioning(inputs: readonly InputSpec[], branches: readon
 
 /**
  * Groups branches that can run in one batch: their conditioning has the same names and, except for the batch, the
- * same shapes.
+ * same shapes, and all or none are perturbed.
  * @param positions indices of the branches to group
  */
 export function groupByShape(branches: readonly BranchSpec[], positions: readonly number[]): number[][] {
   const groups = new Map<string, number[]>();
   for (const i of positions) {
     const tensors = Object.entries(branches[i]!.conditioning.tensors);
-    const key = JSON.stringify(tensors.map(([name, { shape }]) => [name, ...shape.slice(1)]).sort());
+    const shapes = tensors.map(([name, { shape }]) => [name, ...shape.slice(1)]).sort();
+    const key = JSON.stringify([branches[i]!.perturbed ?? false, shapes]);
     const group = groups.get(key) ?? [];
     groups.set(key, [...group, i]);
   }

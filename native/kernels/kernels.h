@@ -80,6 +80,7 @@ int64_t group_norm_chunks(int64_t pixels);
 
 // 3x3 convolution, stride 1, padding 1, by Winograd F(4x4, 3x3):
 // y = rect(scale (conv(x) + bias + add) + residual_scale residual + residual2).
+// Padding is zeros, or the opposite edges of the map with `wraps`.
 struct conv3x3_args {
     int64_t batch, height, width, cin, cout;
     const float * x;            // [batch, height, width, cin]
@@ -95,6 +96,7 @@ struct conv3x3_args {
     float scale = 1, residual_scale = 1;
     channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
     int part_count = 0;                  // 0: x is one map
+    bool wraps = false;
 };
 
 // y = rect(act(norm(x) W^T + bias) + residual) over rows. Also computes all convolutions except 3x3 with
@@ -118,6 +120,7 @@ struct gemm_args {
     // For a convolution: x is [batch, height, width, cin], rows are output pixels, depth is cin * kh * kw.
     struct {
         int64_t height, width, cin, kernel, stride, pad_begin, out_height, out_width;
+        bool wraps;     // pads with the opposite edges of the map instead of zeros
     } conv;             // kernel 0 for a linear layer
     const float * add;  // [batch, columns], each for rows_per_batch rows, or null
     rectifier rect;

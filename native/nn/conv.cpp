@@ -53,6 +53,7 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     p.kernel = o.kernel;
     p.stride = o.stride;
     p.pad_begin = o.padding;
+    p.wraps = m.g().wraps && o.padding > 0;
     p.ne[0] = p.out;
     p.ne[1] = (d.width + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[2] = (d.height + 2 * o.padding - o.kernel) / o.stride + 1;
@@ -61,8 +62,31 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     return emit(m, p);
 }
 
+// Extends a side of a map by `padding` elements of the opposite edge at both ends; `side` is a dimension in
+// ggml's order.
+tensor wrap_side(ggml_context * ctx, tensor x, int side, int64_t padding) {
+    const auto edge = [&](int64_t first) {
+        int64_t ne[4] = {x->ne[0], x->ne[1], x->ne[2], x->ne[3]};
+        ne[side] = padding;
+        return ggml_cont(ctx, ggml_view_4d(ctx, x, ne[0], ne[1], ne[2], ne[3], x->nb[1], x->nb[2], x->nb[3],
+                                           static_cast<size_t>(first) * x->nb[side]));
+    };
+    tensor y = ggml_concat(ctx, edge(x->ne[side] - padding), x, side);
+    return ggml_concat(ctx, y, edge(0), side);
+}
+
+// Pads a map [W, H, C, B] with its opposite edges.
+tensor wrap_map(ggml_context * ctx, tensor x, int padding) {
+    for (int side : {0, 1}) x = wrap_side(ctx, x, side, padding);
+    return x;
+}
+
 tensor stock(model_ref m, tensor x, tensor w, conv_options o) {
     w = as_filter(m, w);
+    if (m.g().wraps && o.padding > 0) {
+        x = wrap_map(m.ctx(), x, o.padding);
+        o.padding = 0;
+    }
     bool direct = expands_weights(m) || !im2col_fits(x, o);
     return direct ? conv2d_direct(m.ctx(), w, x, o) : conv2d_im2col(m.ctx(), w, x, o);
 }

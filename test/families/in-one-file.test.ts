@@ -32,10 +32,14 @@ import { framed } from '../support/checkpoint/sparse-files.js';
 const CHANNELS = 3;
 const FACTOR = 4;
 const MEAN = 0.5;
-const CUT = { name: 'features' };
+const CUT = { name: 'features', kind: 'deep', bytes: () => 4 * CHANNELS } as const;
 
 interface Painting extends ModelDescriptor {
   readonly colors: TensorInfo;
+}
+
+interface PaintState extends CutState {
+  readonly features: Tensor;
 }
 
 /**
@@ -57,7 +61,7 @@ class PaintNetwork implements DiffusionNetwork {
       const given = request.branches.map((i) => branches[i]!.conditioning.tensors.words!);
       this.runs.push(`${request.resume ? 'resumed' : 'whole'} ${given.map(({ shape }) => shape[1])}`);
       const features =
-        request.resume?.states.map(({ features }) => features as Tensor) ??
+        request.resume?.terms[0]?.states.map((state) => (state as PaintState).features) ??
         given.map((words) => meanOfRows(words.data));
       const { latents } = request;
       const x = latents instanceof Tensor ? latents : latents[0]!;
@@ -81,7 +85,7 @@ class PaintNetwork implements DiffusionNetwork {
     return { run, [Symbol.dispose]: () => void this.sessions-- };
   }
 
-  private keep(features: Tensor): CutState {
+  private keep(features: Tensor): PaintState {
     this.states++;
     return { features, [Symbol.dispose]: () => void this.states-- };
   }

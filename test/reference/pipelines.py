@@ -215,7 +215,8 @@ def extra_cases():
 # -- generation ------------------------------------------------------------------------------------------------------
 
 
-def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
+def diffusers_pipeline(model, spec, seed):
+    """Returns diffusers' pipeline for a case and the arguments of its call."""
     o = spec["options"]
     beta = {k: model.scheduler[k] for k in ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps", "prediction_type")}
     scheduler = {
@@ -241,6 +242,11 @@ def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
                                        requires_safety_checker=False)  # fmt: skip
         run["negative_prompt"] = negative
     pipe.set_progress_bar_config(disable=True)
+    return pipe, run
+
+
+def diffusers_latent(model, spec, seed, prepare=lambda pipe: None):
+    pipe, run = diffusers_pipeline(model, spec, seed)
     prepare(pipe)
     return pipe(**run).images
 

@@ -82,6 +82,8 @@ export function arbitraryValue(field: Field, limits: Limits = apiLimits): fc.Arb
       return fc.constantFrom('a.png', 'an image.webp', '-x=y.jpg');
     case 'interval':
       return fc.tuple(decimal(min, max), decimal(min, max)).map(([a, b]) => (a <= b ? [a, b] : [b, a]));
+    case 'numbers':
+      return fc.tuple(...field.names.map(() => decimal(min, max)));
     case 'descending':
       return fc
         .record({

@@ -21,6 +21,8 @@ import { latentsOf, scaled, unscaled } from './latents.js';
 
 interface Control {
   readonly signal?: AbortSignal | undefined;
+  /** Wraps around the edges of the image; `encode` and `decode` only. Default false. */
+  readonly seamless?: boolean | undefined;
 }
 
 /** An encoded image. */
@@ -161,13 +163,13 @@ class CodebookCodec extends ModuleCodec<VQModel> implements LatentCodec {
     super(model);
   }
 
-  async encode(image: Tensor, { signal }: Control = {}): Promise<EncodedImage> {
-    const { latent } = await this.model.encode(image, { signal });
+  async encode(image: Tensor, control: Control = {}): Promise<EncodedImage> {
+    const { latent } = await this.model.encode(image, control);
     return encodedAs(scaled(latent, { scaling_factor: this.config.scaling_factor, shift_factor: 0 }));
   }
 
-  async decode(latent: Tensor, { signal }: Control = {}): Promise<Tensor> {
-    return (await this.model.decode(this.unscale(latent), { quantize: true, signal })).image;
+  async decode(latent: Tensor, control: Control = {}): Promise<Tensor> {
+    return (await this.model.decode(this.unscale(latent), { quantize: true, ...control })).image;
   }
 
   async tapEncoder(image: Tensor, taps: readonly string[], { signal }: Control = {}) {

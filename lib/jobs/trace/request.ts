@@ -16,7 +16,7 @@ export interface TraceQuery {
 }
 
 /** Options that a trace drops: it generates one image and computes every step in full. */
-const LEFT_OUT = ['count', 'batch', 'deepCache'] as const;
+const LEFT_OUT = ['count', 'batch', 'stepCache', 'stepCacheStrength', 'deepCache'] as const;
 
 /** @throws FILE_NOT_FOUND for an unknown job or image, INVALID_OPTION for a job without denoising steps */
 export async function traceRequest(

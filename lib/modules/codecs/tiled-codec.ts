@@ -1,11 +1,11 @@
 /** Base of the modules that encode images to latents and decode them, in tiles if an image is large. */
 import type { NativeModule } from '../../binding/module.js';
-import type { NodeInfo } from '../../binding/types.js';
+import type { NativeConfig, NodeInfo } from '../../binding/types.js';
 import { invalidOption } from '../../errors.js';
 import { checkCallback, checkSignal, knownKeys } from '../../known-keys.js';
 import { checkTensor } from '../../tensor/check-tensor.js';
-import type { Tensor } from '../../tensor/tensor.js';
-import { checkCall, checkEntry, checkSizes, type ImageSize } from '../check-call.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { checkCall, checkEntry, checkFlags, checkSizes, type ImageSize } from '../check-call.js';
 import { type CallOptions, type CallResult, LoadedModule, type MemoryMode } from '../loaded-module.js';
 import { runTiled, spansOf } from '../tiling.js';
 
@@ -16,6 +16,8 @@ export interface TiledOptions {
    * default is 1024, 2048 with memory `fast`, 256 with `lean`.
    */
   readonly tile?: number | undefined;
+  /** Convolutions wrap around the edges, so that the image tiles seamlessly. Default false. */
+  readonly seamless?: boolean | undefined;
   /** Receives the number of finished tiles and of all tiles; an image no larger than a tile counts as one. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -57,8 +59,9 @@ export abstract class TiledCodec<Config extends CodecChannels> extends LoadedMod
     checkTiled(options);
     sides('latent', latent, this.config.latent_channels);
     const scale = { from: 1, to: this.downsampleFactor };
-    return this.inTiles(latent, scale, this.config.out_channels, options, async (tile) => {
-      return (await this.call('decode', { latent: tile }, { signal: options.signal })).outputs.image!;
+    const { signal } = options;
+    return this.inTiles(latent, scale, this.config.out_channels, options, async (tile, params) => {
+      return (await this.call('decode', { latent: tile }, { signal }, params)).outputs.image!;
     });
   }
 
@@ -129,8 +132,9 @@ export abstract class TiledCodec<Config extends CodecChannels> extends LoadedMod
     if (height % downsampleFactor !== 0 || width % downsampleFactor !== 0) {
       throw invalidOption('image', `sides that are multiples of ${downsampleFactor}`, `${width} x ${height}`);
     }
-    return this.inTiles(image, { from: downsampleFactor, to: 1 }, channels, options, async (tile) => {
-      return (await this.call('encode', { image: tile }, { signal: options.signal })).outputs[output]!;
+    const { signal } = options;
+    return this.inTiles(image, { from: downsampleFactor, to: 1 }, channels, options, async (tile, params) => {
+      return (await this.call('encode', { image: tile }, { signal }, params)).outputs[output]!;
     });
   }
 
@@ -146,8 +150,8 @@ export abstract class TiledCodec<Config extends CodecChannels> extends LoadedMod
     input: Tensor,
     scale: { readonly from: number; readonly to: number },
     channels: number,
-    { signal, tile = this.tile, onProgress }: TiledOptions,
-    run: (tile: Tensor) => Promise<Tensor>,
+    { signal, tile = this.tile, seamless = false, onProgress }: TiledOptions,
+    run: (tile: Tensor, params: NativeConfig) => Promise<Tensor>,
   ): Promise<Tensor> {
     const { downsampleFactor } = this;
     if (typeof tile !== 'number' || !(tile >= 4 * downsampleFactor)) {
@@ -156,17 +160,64 @@ export abstract class TiledCodec<Config extends CodecChannels> extends LoadedMod
     const [height, width] = input.shape.slice(2).map((side) => side / scale.from) as [number, number];
     const side = Math.floor(tile / downsampleFactor);
     if (height <= side && width <= side) {
-      const output = await run(input);
+      const output = await run(input, seamless ? { seamless } : {});
       onProgress?.(1, 1);
       return output;
     }
-    return runTiled(
-      input,
-      { height, width, tile: side, overlap: Math.ceil(side * OVERLAP), scale, channels },
-      run,
+    const overlap = Math.ceil(side * OVERLAP);
+    const all = { tile: side, overlap, scale, channels };
+    const single = (part: Tensor): Promise<Tensor> => run(part, {});
+    if (!seamless) return runTiled(input, { ...all, height, width }, single, { signal, onProgress });
+    // Tiles do not wrap around themselves: the image is continued by its opposite edges, which are blended afterwards.
+    const [rows, columns] = [Math.min(overlap, height), Math.min(overlap, width)];
+    const output = await runTiled(
+      continued(input, rows * scale.from, columns * scale.from),
+      { ...all, height: height + rows, width: width + columns },
+      single,
       { signal, onProgress },
     );
+    return folded(output, rows * scale.to, columns * scale.to);
   }
+}
+
+/** Continues `[B, C, H, W]` by the first rows at the bottom and the first columns at the right. */
+function continued(input: Tensor, rows: number, columns: number): Tensor {
+  const [batch = 0, channels = 0, height = 0, width = 0] = input.shape;
+  const [tall, wide] = [height + rows, width + columns];
+  const out = new Float32Array(batch * channels * tall * wide);
+  let at = 0;
+  for (let plane = 0; plane < batch * channels; plane++) {
+    for (let y = 0; y < tall; y++) {
+      const row = (plane * height + (y % height)) * width;
+      for (let x = 0; x < wide; x++) out[at++] = input.data[row + (x % width)]!;
+    }
+  }
+  return Tensor.from(out, [batch, channels, tall, wide]);
+}
+
+/** Blends the rows and columns beyond the image into its first ones, so that the opposite edges continue each other. */
+function folded(output: Tensor, rows: number, columns: number): Tensor {
+  const [batch = 0, channels = 0, tall = 0, wide = 0] = output.shape;
+  const [height, width] = [tall - rows, wide - columns];
+  const out = new Float32Array(batch * channels * height * width);
+  /** Returns the share of a pixel's own value; the rest is that of the continued image. */
+  const share = (i: number, length: number): number => (i < length ? (i + 0.5) / length : 1);
+  let at = 0;
+  for (let plane = 0; plane < batch * channels; plane++) {
+    for (let y = 0; y < height; y++) {
+      const [row, beyond] = [y, y + height].map((i) => (plane * tall + (i < tall ? i : y)) * wide);
+      const vertical = share(y, rows);
+      for (let x = 0; x < width; x++) {
+        const right = x < columns ? x + width : x;
+        const horizontal = share(x, columns);
+        const [top, bottom] = [row!, beyond!].map(
+          (start) => horizontal * output.data[start + x]! + (1 - horizontal) * output.data[start + right]!,
+        );
+        out[at++] = vertical * top! + (1 - vertical) * bottom!;
+      }
+    }
+  }
+  return Tensor.from(out, [batch, channels, height, width]);
 }
 
 function sides(name: string, tensor: Tensor, channels: number): [height: number, width: number] {
@@ -175,7 +226,8 @@ function sides(name: string, tensor: Tensor, channels: number): [height: number,
 }
 
 function checkTiled(options: TiledOptions): void {
-  knownKeys('options', options, new Set(['signal', 'tile', 'onProgress']));
+  knownKeys('options', options, new Set(['signal', 'tile', 'seamless', 'onProgress']));
+  checkFlags(options, 'seamless');
   checkSignal('signal', options.signal);
   checkCallback('onProgress', options.onProgress);
 }

@@ -1,7 +1,18 @@
 /** Options of the denoising loop: sampler, schedule, guidance, step caching. */
 import type { SamplerName } from '../../sampling/samplers/index.js';
 import type { ScheduleName } from '../../sampling/schedules/index.js';
-import { boolean, descending, integer, interval, name, number, type OptionsOf, object } from '../field.js';
+import {
+  boolean,
+  choice,
+  descending,
+  integer,
+  interval,
+  name,
+  number,
+  type OptionsOf,
+  object,
+} from '../field.js';
+import { modelChangeFields } from './model-changes.js';
 
 /** 12 levels of three branches, the most of any U-Net; the model's own limit is checked once it is loaded. */
 const MAX_BRANCH = 35;
@@ -152,19 +163,35 @@ export const samplingFields = {
       }),
     },
   }),
+  ...modelChangeFields,
   /**
-   * Step caching (DeepCache): most evaluations run only the shallow layers of the U-Net, which is faster and changes
-   * the image slightly. Default: off.
+   * Method of step caching, by which most evaluations reuse features of earlier ones, so that generation is faster and
+   * the image changes slightly: `deepcache`, `tgate`, `spectrum` or `first-block` (see docs/step-caching.md). Default `none`,
+   * or `deepcache` if `deepCache` is given.
+   */
+  stepCache: choice(['none', 'deepcache', 'tgate', 'spectrum', 'first-block'], {
+    description: 'step caching, which is faster and changes the image slightly; default none',
+    infotext: { label: 'Step cache' },
+  }),
+  /** Strength of step caching, 0 to 1; higher values are faster and change the image more. Default 0.5. */
+  stepCacheStrength: number({
+    description: 'strength of step caching, 0 to 1: faster and more different; default 0.5',
+    ...{ min: 0, max: 1 },
+    infotext: { label: 'Step cache strength' },
+  }),
+  /**
+   * Settings of the method `deepcache` of step caching, which they select: most evaluations run only the shallow layers
+   * of the U-Net. Default: those of `stepCacheStrength`.
    */
   deepCache: object({
     description: 'step caching (DeepCache): most evaluations run only the shallow layers of the U-Net',
-    title: 'Step caching (faster, slightly different image):',
+    title: 'Step caching with DeepCache:',
     flag: { prefix: 'deepcache', itself: false },
     fields: {
-      /** Runs the full U-Net on every `interval`th evaluation, 1 (no caching) to 1000; default 3. */
+      /** Runs the full U-Net on every `interval`th evaluation, 1 (no caching) to 1000; default 3, or by `stepCacheStrength`. */
       interval: integer({
-        description: 'run the full U-Net only on every nth evaluation; default 3 if a branch is given',
-        ...{ min: 1, max: 1000, default: 3 },
+        description: 'run the full U-Net only on every nth evaluation; default 3, or by the strength',
+        ...{ min: 1, max: 1000 },
         infotext: { label: 'DeepCache interval', always: true },
       }),
       /**

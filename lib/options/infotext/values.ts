@@ -15,6 +15,7 @@ export function textOf(field: Field, value: unknown): string {
       return field.labels?.[String(value)] ?? String(value);
     case 'interval':
       return Array.isArray(value) ? value.join(' to ') : String(value);
+    case 'numbers':
     case 'descending':
       return Array.isArray(value) ? value.join(' ') : String(value);
     case 'pair': {
@@ -68,6 +69,7 @@ export function parseValue(field: Field, text: string): unknown {
       const sides = text.split(' to ').map(numberOf);
       return sides.length === 2 && !sides.includes(undefined) ? sides : undefined;
     }
+    case 'numbers':
     case 'descending': {
       const values = text.trim().split(/\s+/).map(numberOf);
       return values.includes(undefined) ? undefined : values;

@@ -46,6 +46,7 @@ export function imageOptions(
     cfg: sampling.cfg,
     eta: sampling.sampling.eta,
     ...samplerNames(sampling),
+    ...stepCacheOptions(checked, sampling),
     hires: hires && hiresOptions(checked.hires, hires, sampling),
   };
   for (const name of omitted) delete (options as Partial<typeof options>)[name];
@@ -69,6 +70,19 @@ function namesOf<F extends object>(fields: F): (keyof F)[] {
  */
 function samplerNames({ sampler, schedule, sigmas, ownTimesteps }: SamplingSettings) {
   return { sampler: sampler.name, schedule: ownTimesteps || sigmas ? undefined : schedule };
+}
+
+/** Returns the options that select the same step caching, without those that have no effect. */
+function stepCacheOptions(
+  { stepCacheStrength, deepCache }: CheckedOf<typeof generationFields>,
+  { stepCache }: SamplingSettings,
+) {
+  if (stepCache?.method === 'deepcache' && deepCache) {
+    const { interval, branch } = stepCache;
+    return { stepCache: undefined, stepCacheStrength: undefined, deepCache: { interval, branch } };
+  }
+  const strength = stepCache && stepCacheStrength;
+  return { stepCache: stepCache?.method, stepCacheStrength: strength, deepCache: undefined };
 }
 
 /** Returns the schedule of the second pass, unless `secondSampling` would choose the same one without it. */

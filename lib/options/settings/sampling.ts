@@ -3,6 +3,7 @@ import type { GenerationDefaults } from '../../checkpoint/config/types.js';
 import { defined } from '../../defined.js';
 import { invalidOption } from '../../errors.js';
 import type { ProjectionSettings } from '../../sampling/adaptive-projection.js';
+import type { NetworkChanges } from '../../sampling/network.js';
 import {
   customSampler,
   type RunnableSampler,
@@ -14,11 +15,7 @@ import type { SamplerOptions } from '../../sampling/types.js';
 import { type SamplingOptions, samplingFields } from '../declarations/sampling.js';
 import type { CheckedOf } from '../field.js';
 import { validate } from '../validate.js';
-
-export interface DeepCacheSettings {
-  readonly interval: number;
-  readonly branch: number;
-}
+import { type StepCacheSettings, stepCacheSettings } from './step-cache.js';
 
 /** Sampler, schedule and guidance of a generation. */
 export interface SamplingSettings {
@@ -40,7 +37,12 @@ export interface SamplingSettings {
   readonly guidanceRescale: number;
   readonly guidanceInterval: readonly [number, number] | undefined;
   readonly apg: ProjectionSettings | undefined;
-  readonly deepCache: DeepCacheSettings | undefined;
+  /** Scale of perturbed-attention guidance; 0 for none. */
+  readonly pag: number;
+  /** Scale of self-attention guidance; 0 for none. */
+  readonly sag: number;
+  readonly changes: NetworkChanges;
+  readonly stepCache: StepCacheSettings | undefined;
 }
 
 /** Validated options of sampling. */
@@ -85,6 +87,13 @@ export function samplingSettings(
       ? { sampler: customSampler(given.sampler), schedule: undefined }
       : resolveSampler(checked.sampler);
   const sigmas = customSigmas(checked, given);
+  const stepCache = stepCacheSettings(checked);
+  if (checked.sag && stepCache)
+    throw invalidOption(
+      'sag',
+      'undefined together with step caching (which skips the attention that it reads)',
+      checked.sag,
+    );
   const requested = checked.schedule ?? (sigmas ? undefined : impliedSchedule);
   // A sampler that the caller names runs on its own timesteps, if it has any, rather than on the model's schedule.
   const isDefault = (given.sampler ?? undefined) === undefined;
@@ -100,8 +109,27 @@ export function samplingSettings(
     range: { sigmaMin, sigmaMax, rho },
     guidanceRescale: checked.guidanceRescale,
     guidanceInterval: checked.guidanceInterval,
-    ...{ apg: checked.apg, deepCache: checked.deepCache },
+    ...{ apg: checked.apg, pag: checked.pag ?? 0, sag: checked.sag ?? 0 },
+    changes: networkChanges(checked),
+    stepCache,
   };
+}
+
+function networkChanges({ freeU, tokenMerging, tiling }: CheckedSampling): NetworkChanges {
+  const [b1, b2, s1, s2] = freeU ?? [1, 1, 1, 1];
+  return defined({
+    freeU: freeU && { b1, b2, s1, s2 },
+    tokenMerging: tokenMerging || undefined,
+    seamless: tiling || undefined,
+  });
+}
+
+/** Returns the largest batch whose images are the same as alone: 1 if decisions depend on all images of a batch. */
+export function largestBatch({
+  sampler,
+  stepCache,
+}: Pick<SamplingSettings, 'sampler' | 'stepCache'>): number {
+  return stepCache?.method === 'first-block' ? 1 : sampler.maxBatch;
 }
 
 /** Returns true for a sampler with its own timesteps, unless a schedule other than "Automatic" is requested. */

@@ -1,9 +1,11 @@
 /** Checks before sampling that the runs of a call fit in memory. */
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import { checkFit, type Need } from '../../modules/memory-fit.js';
+import type { StepCacheSettings } from '../../options/settings/step-cache.js';
 import type { BranchPlan } from '../../sampling/branch-plan.js';
 import type { BranchSpec, LatentShape } from '../../sampling/network.js';
 import { sequentialGuidance } from './denoising/sequential-guidance.js';
+import { stepCacheBytes } from './denoising/step-caching/step-cache.js';
 
 /** Size of a sampling pass. */
 export interface RunSize {
@@ -11,6 +13,7 @@ export interface RunSize {
   readonly width: number;
   readonly height: number;
   readonly plan: BranchPlan;
+  readonly stepCache?: StepCacheSettings | undefined;
 }
 
 /**
@@ -30,7 +33,7 @@ export async function checkRunFits(
   const network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
   const codec = await loaded.codec(signal);
   const { downsampleFactor, latentChannels } = loaded.facts;
-  const buffers = async ({ width, height, plan }: RunSize): Promise<Need[]> => {
+  const buffers = async ({ width, height, plan, stepCache }: RunSize): Promise<Need[]> => {
     const shape: LatentShape = [batch, latentChannels, height / downsampleFactor, width / downsampleFactor];
     const { session } = await network.bytes(plan.branches, shape, signal);
     const runs = await Promise.all(
@@ -39,10 +42,15 @@ export async function checkRunFits(
     const run = Math.max(...runs.map((bytes) => bytes.run));
     const denoising = { label: 'U-Net', bytes: run };
     const decoding = { label: 'decoder', bytes: await codec.decodeBytes(height, width, signal) };
-    const cached: Need = { label: 'cross-attention cache', bytes: session };
+    const cached: Need[] = [{ label: 'cross-attention cache', bytes: session }];
+    if (stepCache) {
+      const branches = Math.max(...plan.phases.map(({ length }) => length));
+      const bytes = stepCacheBytes(network.cutPoints, stepCache, branches, shape);
+      cached.push({ label: 'step cache', bytes });
+    }
     // A lean network frees its buffers before the decoder allocates its own.
-    if (!model.sequentialGuidance) return [denoising, decoding, cached];
-    return [denoising.bytes > decoding.bytes ? denoising : decoding, cached];
+    if (!model.sequentialGuidance) return [denoising, decoding, ...cached];
+    return [denoising.bytes > decoding.bytes ? denoising : decoding, ...cached];
   };
   const where = model.memory();
   if (where === undefined) return;

@@ -1,4 +1,5 @@
 /** Decoding of a generation's latents to images with their texts. */
+
 import { combineSignals, isAborted, throwIfAborted } from '../../errors.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
 import type { RgbImage } from '../../tensor/render.js';
@@ -6,6 +7,7 @@ import type { Tensor } from '../../tensor/tensor.js';
 import { GeneratedImage, toPixels } from '../image-result.js';
 import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
+import { codecOf } from './codec-of.js';
 import type { Plan } from './plan.js';
 import type { HashFields } from './prompts/adapter-hashes.js';
 
@@ -43,11 +45,11 @@ export async function decodeOne(
  */
 async function imageOf(
   loaded: LoadedModel,
-  { signal, hurry }: Settings,
+  { signal, hurry, sampling }: Settings,
   latent: Tensor,
   late: AbortSignal | undefined,
 ): Promise<RgbImage> {
-  const codec = await loaded.codec(signal);
+  const codec = await codecOf(loaded, sampling.changes, signal);
   const early = codec.memory()?.backend === 'cpu' ? combineSignals(hurry, late) : hurry;
   try {
     return toPixels(await codec.decode(latent, { signal: combineSignals(signal, early) }));

@@ -6,7 +6,11 @@ import { checkCallback } from '../../known-keys.js';
 import * as check from '../../options/check.js';
 import { samplingFields } from '../../options/declarations/sampling.js';
 import { resolveCondition, resolveGuidance } from '../../options/settings/condition.js';
-import { type ApiSamplingOptions, resolveSamplingOptions } from '../../options/settings/sampling.js';
+import {
+  type ApiSamplingOptions,
+  largestBatch,
+  resolveSamplingOptions,
+} from '../../options/settings/sampling.js';
 import type { Rng } from '../../sampling/generators/index.js';
 import type { GuidanceSchedule } from '../../sampling/guidance.js';
 import { createNoise } from '../../sampling/noise.js';
@@ -139,7 +143,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
   const common = {
     ...{ sigmas, noiseSchedule, sampler: settings.sampler, samplerOptions: settings.sampling },
     ...{ conditioning, guidance: guidanceOf(settings, facts), sessions },
-    ...{ extra, deepCache: settings.deepCache, taps, predictions, edit, signal },
+    ...{ extra, stepCache: settings.stepCache, changes: settings.changes, taps, predictions, edit, signal },
   };
   /** Prepares images [from, to) of the call. */
   const batch = (from: number, to: number): DenoiseRun => {
@@ -153,7 +157,7 @@ export async function denoiseStage(loaded: LoadedModel, options: DenoiseOptions)
       : unit.map((value) => value * scale);
     return { ...common, latent: Tensor.from(first, [to - from, channels, h, w]), noise };
   };
-  const size = Math.min(count, settings.sampler.maxBatch);
+  const size = Math.min(count, largestBatch(settings));
   const runs = Array.from({ length: Math.ceil(count / size) }, (_, i) =>
     batch(i * size, Math.min(count, (i + 1) * size)),
   );

@@ -171,7 +171,10 @@ async function prepare(
   const conditioning = await encode(loaded, settings, first, plan, { steps });
   const { width, height } = plan;
   const sizes = [
-    { width, height, conditioning, guidance: guidanceOf(sampling, loaded.facts), patches: first.patches },
+    {
+      ...{ width, height, conditioning, patches: first.patches },
+      ...{ guidance: guidanceOf(sampling, loaded.facts), stepCache: sampling.stepCache },
+    },
   ];
   let second = conditioning;
   if (hires && settings.hires) {
@@ -180,7 +183,8 @@ async function prepare(
     second = await encode(loaded, settings, last, hires, evaluations);
     const guidance = guidanceOf(settled.sampling, loaded.facts);
     const size = { width: hires.width, height: hires.height };
-    sizes.push({ ...size, conditioning: second, guidance, patches: last.patches });
+    const { stepCache } = settled.sampling;
+    sizes.push({ ...size, conditioning: second, guidance, patches: last.patches, stepCache });
   }
   for (const { conditioning: schedule, guidance, patches, ...size } of sizes) {
     const run = { ...size, plan: planBranches(schedule, guidance) };
@@ -211,9 +215,12 @@ function encode(
 
 /** Returns the guidance of sampling settings. */
 export function guidanceOf(sampling: SamplingSettings, { guidance }: Pick<ModelFacts, 'guidance'>): Guidance {
-  const { cfg, guidanceInterval, guidanceRescale, apg } = sampling;
+  const { cfg, guidanceInterval, guidanceRescale, apg, pag, sag } = sampling;
   const embedded = guidance === 'embedded';
-  return { scale: cfg, interval: guidanceInterval, rescale: guidanceRescale, projection: apg, embedded };
+  return {
+    ...{ scale: cfg, interval: guidanceInterval, rescale: guidanceRescale, projection: apg, embedded },
+    ...{ perturbation: pag, selfAttention: sag },
+  };
 }
 
 /** The passes of a call, with their combined progress. */
@@ -269,7 +276,7 @@ class Run {
       conditioning: this.conditionings[number - 1]!,
       guidance: guidanceOf(sampling, this.loaded.facts),
       sessions: this.sessions,
-      deepCache: sampling.deepCache,
+      ...{ stepCache: sampling.stepCache, changes: sampling.changes },
       ...{ taps, predictions, edit, signal, finish },
     });
     let taken = 0;

@@ -1,4 +1,5 @@
 /** The second pass of hires fix: enlarges the first image, adds noise and runs the end of the schedule again. */
+
 import { openUpscaler } from '../../checkpoint/open-upscaler.js';
 import { combineSignals } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
@@ -13,6 +14,7 @@ import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
+import { codecOf } from './codec-of.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import { loadUpscaler, upscaleTo } from './hires-upscaler.js';
 import type { Pass } from './plan.js';
@@ -113,7 +115,7 @@ async function enlarge(
       : resample(image, coverWidth, coverHeight, 'lanczos', signal);
   };
   try {
-    const codec = await loaded.codec(signal);
+    const codec = await codecOf(loaded, hires.sampling.changes, signal);
     const [count = 0, ...shape] = latents.shape;
     const enlarged: Tensor[] = [];
     for (let i = 0; i < count; i++) {

@@ -1,10 +1,12 @@
 /** Image to image and inpainting, following A1111. */
+
 import { invalidOption } from '../../errors.js';
 import type { EncodedImage } from '../../families/shared/latent-codec.js';
 import { imageTensor } from '../../families/shared/latents.js';
 import type { LoadedModel, ModelFacts } from '../../families/shared/loaded-model.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
+import type { NetworkChanges } from '../../sampling/network.js';
 import { createNoise } from '../../sampling/noise.js';
 import { addNoise } from '../../sampling/noise-schedule.js';
 import type { NoiseSource } from '../../sampling/types.js';
@@ -12,6 +14,7 @@ import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { Warnings } from '../../warnings.js';
 import { checkSize, type InitSettings, type Settings } from '../options.js';
+import { codecOf } from './codec-of.js';
 import { brownianRange, type PartialSigmas, partialSigmas } from './denoising/sigmas.js';
 import { fittingSize, type Size, warnIfLarge, warnOfResize } from './image-size.js';
 import { type PreparedImage, prepareImage, prepareMasked } from './inpaint.js';
@@ -54,7 +57,7 @@ export async function planImageToImage(loaded: LoadedModel, settings: ImageSetti
   const encoded = await encode(loaded, prepared, {
     image: encodesOriginal ? await onGrid(original, facts.downsampleFactor, signal) : prepared.image,
     round: mask?.round ?? true,
-    signal,
+    ...{ changes: sampling.changes, signal },
   });
   const { noiseSchedule } = await loaded.denoiser(signal);
   const { alignYourSteps, latentChannels } = facts;
@@ -113,10 +116,15 @@ function onGrid(
 async function encode(
   loaded: LoadedModel,
   prepared: PreparedImage,
-  options: { readonly image: ByteImage; readonly round: boolean; readonly signal: AbortSignal | undefined },
+  options: {
+    readonly image: ByteImage;
+    readonly round: boolean;
+    readonly changes: NetworkChanges;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<Encoded> {
-  const { signal } = options;
-  const codec = await loaded.codec(signal);
+  const { signal, changes } = options;
+  const codec = await codecOf(loaded, changes, signal);
   const encodedImage = await codec.encode(imageTensor(options.image), { signal });
   const { downsampleFactor } = loaded.facts;
   const [h, w] = [prepared.image.height / downsampleFactor, prepared.image.width / downsampleFactor];

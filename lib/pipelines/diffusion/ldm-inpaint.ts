@@ -2,6 +2,7 @@
  * Image-conditional models of latent diffusion, which receive an image as additional input channels and start from
  * noise: inpainting (CompVis' `scripts/inpaint.py`) and super-resolution (diffusers' `LDMSuperResolutionPipeline`).
  */
+
 import { invalidOption, SafelightError } from '../../errors.js';
 import { imageTensor } from '../../families/shared/latents.js';
 import type { LoadedModel } from '../../families/shared/loaded-model.js';
@@ -11,6 +12,7 @@ import type { MaskSettings } from '../../options/settings/mask.js';
 import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { checkSize, type InitSettings, type Settings } from '../options.js';
+import { codecOf } from './codec-of.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareMasked } from './inpaint.js';
 import type { Plan } from './plan.js';
@@ -89,7 +91,7 @@ async function planInpainting(
   const binaryMask = { ...mask, fill: 'original', round: true } as const;
   const prepared = await prepareMasked(original, binaryMask, width, height, resizeMode, signal);
   const hidden = Float32Array.from(prepared.mask!.data, (byte) => (byte >= 128 ? 1 : 0));
-  const extra = await maskedInput(loaded, imageTensor(prepared.image), hidden, signal);
+  const extra = await maskedInput(loaded, imageTensor(prepared.image), hidden, settings);
   return { ...(await planFromNoise(loaded, settings, { width, height, extra })), finish: prepared.finish };
 }
 
@@ -104,14 +106,14 @@ async function maskedInput(
   loaded: LoadedModel,
   image: Tensor,
   hidden: Float32Array,
-  signal: AbortSignal | undefined,
+  { sampling, signal }: Pick<Settings, 'sampling' | 'signal'>,
 ): Promise<Tensor> {
   const [, , height = 0, width = 0] = image.shape;
   const seen = Tensor.from(
     image.data.map((value, i) => (hidden[i % hidden.length] === 1 ? -1 : value)),
     image.shape,
   );
-  const codec = await loaded.codec(signal);
+  const codec = await codecOf(loaded, sampling.changes, signal);
   const latent = (await codec.encode(seen, { signal })).latents();
   const [, , h = 0, w = 0] = latent.shape;
   const mask = Tensor.from(

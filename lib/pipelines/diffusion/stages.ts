@@ -17,6 +17,7 @@ import { GeneratedImage, toPixels } from '../image-result.js';
 import { checkControl, checkSize, type GenerateOptions, resolveText } from '../options.js';
 import { type OnProgress, ProgressReporter } from '../progress.js';
 import type { PromptFiles } from '../prompt-files.js';
+import { codecOf } from './codec-of.js';
 import { warnIfLarge } from './image-size.js';
 import { sizeFrom } from './image-to-image.js';
 import { prepareImage } from './inpaint.js';
@@ -49,12 +50,16 @@ export interface EncodeImageOptions {
   readonly seed?: number;
   /** Generator of the sample; default `cpu`. */
   readonly rng?: Rng;
+  /** Wraps around the edges of the image, as for images that tile seamlessly. Default false. */
+  readonly tiling?: boolean;
   readonly signal?: AbortSignal;
   /** Receives each warning as it occurs. */
   readonly onWarning?: OnWarning;
 }
 
 export interface DecodeOptions {
+  /** Wraps around the edges, for latents that were denoised with `tiling`. Default false. */
+  readonly tiling?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -104,16 +109,17 @@ export async function encodeImageStage(
   check.knownKeys(
     'options',
     options,
-    new Set(['width', 'height', 'posterior', 'seed', 'rng', 'signal', 'onWarning']),
+    new Set(['width', 'height', 'posterior', 'seed', 'rng', 'tiling', 'signal', 'onWarning']),
   );
   const { downsampleFactor } = loaded.facts;
   const { signal, warnings } = checkControl(options);
   const posterior = check.oneOf('posterior', options.posterior ?? 'mean', ['mean', 'sample']);
   const seed = check.seed('seed', options.seed ?? 0);
   const rng = check.oneOf('rng', options.rng ?? 'cpu', ['cpu', 'cuda']);
+  const seamless = check.boolean('tiling', options.tiling ?? false);
   const requested = checkSize(options, downsampleFactor);
   const input = await imageInput(loaded, source, requested, { signal, warnings });
-  const codec = await loaded.codec(signal);
+  const codec = await codecOf(loaded, { seamless }, signal);
   const encoded = await codec.encode(input, { signal });
   const { size } = encoded;
   return encoded
@@ -140,11 +146,12 @@ export async function decodeStage(
   latent: Tensor,
   options: DecodeOptions,
 ): Promise<GeneratedImage[]> {
-  check.knownKeys('options', options, new Set(['signal', 'onProgress']));
+  check.knownKeys('options', options, new Set(['tiling', 'signal', 'onProgress']));
+  const seamless = check.boolean('tiling', options.tiling ?? false);
   const { signal, onProgress } = checkControl(options);
   checkLatent('latent', latent, loaded.facts);
   const reporter = new ProgressReporter(onProgress);
-  const codec = await loaded.codec(signal);
+  const codec = await codecOf(loaded, { seamless }, signal);
   const count = latent.shape[0]!;
   const images: GeneratedImage[] = [];
   for (let i = 0; i < count; i++) {

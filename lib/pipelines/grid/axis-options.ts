@@ -76,6 +76,7 @@ export function parseValue({ name, field }: AxisOption, text: string): readonly 
     case 'choice':
       return [field.values.find((value) => [value, dashed(value)].includes(text)) ?? text];
     case 'interval':
+    case 'numbers':
     case 'descending':
       return [text.split(',').map((part) => singleNumber(name, part))];
     case 'pair': {

@@ -47,7 +47,7 @@ export async function attentionMaps(
   const { defaults, downsampleFactor, condition } = loaded.facts;
   const [resolved] = await resolvePrompts(resolveOptions(rest, defaults, downsampleFactor, condition, files));
   const settings = await withFewStepDefaults(loaded, resolved, rest);
-  checkTaps({ taps: ['attn2.probs'], deepCache: rest.deepCache });
+  checkTaps({ ...rest, taps: ['attn2.probs'] });
   const [encoder] = await loaded.textEncoders(settings.signal);
   const { emphasis } = settings.text;
   const { text, embeddings } = await singleText(loaded, settings.prompt, { emphasis, files });

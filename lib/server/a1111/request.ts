@@ -140,6 +140,7 @@ function generation(type: JobRequest['type'], body: GenerationBody, context: Par
     batch: batchSize,
     ...sampling.options,
     ...fromSettings(settings, restored),
+    ...changesOf(type, body, restored, settings),
   };
   const every = settings.live_previews_enable ? Math.max(1, settings.show_progress_every_n_steps) : 0;
   return {
@@ -168,7 +169,6 @@ function promptReader(body: GenerationBody, context: ParserContext): ReadPrompt 
 /** Rejects unsupported fields, unless they have values without effect. */
 function rejectUnsupported(body: GenerationBody): void {
   if (body.restore_faces) throw notSupported('restore_faces', 'omit it');
-  if (body.tiling) throw notSupported('tiling', 'omit it');
   if (body.s_min_uncond) throw notSupported('s_min_uncond', 'set it to 0');
   const refiner = body.refiner_checkpoint ?? '';
   if (!['', 'none'].includes(refiner.toLowerCase()) && body.refiner_switch_at)
@@ -226,6 +226,22 @@ function etaOf(body: GenerationBody, restored: Options, sampler: SamplerInfo, se
   const setting = { ddim: settings.eta_ddim, tcd: sampler.defaultEta }[sampler.name as string];
   const eta = body.eta ?? restored.eta ?? setting ?? settings.eta_ancestral;
   return unless(sampler.defaultEta, { eta });
+}
+
+/** Returns seamless tiling and token merging. As in A1111, an override of the ratio applies to img2img too. */
+function changesOf(
+  type: JobRequest['type'],
+  body: GenerationBody,
+  restored: Options,
+  settings: Settings,
+): Options {
+  const isOverridden = Object.hasOwn(body.override_settings ?? {}, 'token_merging_ratio');
+  const { token_merging_ratio: ratio, token_merging_ratio_img2img: own } = settings;
+  const isOwn = type !== 'text-to-image' && own > 0 && !(isOverridden && ratio > 0);
+  return {
+    ...unless(0, { tokenMerging: restored.tokenMerging ?? (isOwn ? own : ratio) }),
+    ...unless(false, { tiling: body.tiling ?? restored.tiling ?? settings.tiling }),
+  };
 }
 
 function fromSettings(settings: Settings, restored: Options): Options {

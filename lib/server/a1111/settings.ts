@@ -31,6 +31,10 @@ export type Settings = {
   readonly always_discard_next_to_last_sigma: boolean;
   readonly emphasis: string;
   readonly initial_noise_multiplier: number;
+  readonly tiling: boolean;
+  readonly token_merging_ratio: number;
+  /** Replaces `token_merging_ratio` for img2img, unless it is 0. */
+  readonly token_merging_ratio_img2img: number;
   readonly live_previews_enable: boolean;
   readonly show_progress_every_n_steps: number;
   /** Name of a LoRA that is added to each prompt, or `None`. */
@@ -102,6 +106,9 @@ const SUPPORTED: Readonly<Record<Exclude<keyof Settings, 'sd_model_checkpoint'>,
   always_discard_next_to_last_sigma: [false, flag],
   emphasis: ['Original', emphasis],
   initial_noise_multiplier: [1, boundedBy(sourceFields.initialNoiseMultiplier)],
+  tiling: [false, flag],
+  token_merging_ratio: [0, boundedBy(samplingFields.tokenMerging)],
+  token_merging_ratio_img2img: [0, boundedBy(samplingFields.tokenMerging)],
   live_previews_enable: [true, flag],
   show_progress_every_n_steps: [1, between(-1, 1000, true)],
   sd_lora: ['None', lora],
@@ -123,9 +130,7 @@ const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> =
   upscaler_for_img2img: [null, '', 'None'],
   face_restoration: [false],
   face_restoration_model: [null, '', 'CodeFormer', 'GFPGAN'],
-  token_merging_ratio: [0],
   token_merging_ratio_hr: [0],
-  token_merging_ratio_img2img: [0],
   s_min_uncond: [0],
   comma_padding_backtrack: [20],
   pad_cond_uncond: [true, false],
@@ -139,7 +144,6 @@ const FIXED: Readonly<Record<string, readonly [value: Json, ...same: Json[]]>> =
   use_old_scheduling: [false],
   use_downcasted_alpha_bar: [false],
   refiner_switch_by_sample_steps: [false],
-  tiling: [false],
   fp8_storage: ['Disable'],
   live_previews_image_format: ['png'],
   interrogate_return_ranks: [false],

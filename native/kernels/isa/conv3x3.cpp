@@ -57,8 +57,15 @@ channel_part map_at(const conv3x3_args & p, int64_t c) {
     return {p.parts[i].x + c, p.parts[i].channels};
 }
 
+// Returns the position in [0, size) of a position outside of a map that wraps around.
+inline int64_t wrapped(int64_t at, int64_t size) {
+    const int64_t rest = at % size;
+    return rest < 0 ? rest + size : rest;
+}
+
 // Reads rows [from, 6) of the strip of pixels under a row of tiles, for VL channels from c on, normalized and
-// activated as requested, with zeros outside the image. Reads each pixel once although tiles overlap.
+// activated as requested. Outside of the map are zeros, or its opposite edges. Reads each pixel once although
+// tiles overlap.
 void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
     const conv3x3_args & p = b.p;
     vf scale = splat(1), shift = {};
@@ -71,17 +78,20 @@ void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
     const int64_t width = b.across * 4 + 2, begin = std::max<int64_t>(0, 1 - at.x),
                   end = std::min(width, p.width + 1 - at.x);
     for (int i = from; i < 6; i++) {
-        const int64_t y = at.y + i - 1;
+        int64_t y = at.y + i - 1;
         float * to = b.strip + i * width * VL;
+        if (p.wraps) y = wrapped(y, p.height);
         if (y < 0 || y >= p.height) {
             std::memset(to, 0, sizeof(float) * static_cast<size_t>(width * VL));
             continue;
         }
-        const float * row = in.x + ((at.batch * p.height + y) * p.width + at.x - 1) * in.channels;
+        const float * row = in.x + (at.batch * p.height + y) * p.width * in.channels;
         for (int64_t x = 0; x < width; x++) {
             vf v = {};
-            if (x >= begin && x < end) {
-                v = load_part(row + x * in.channels, n);
+            const bool inside = x >= begin && x < end;
+            if (inside || p.wraps) {
+                const int64_t column = at.x - 1 + x;
+                v = load_part(row + (inside ? column : wrapped(column, p.width)) * in.channels, n);
                 if (p.scale_shift) v = v * scale + shift;
                 if (p.silu) v = silu(v);
             }
@@ -247,7 +257,7 @@ gemm_args as_product(const conv3x3_args & p) {
     a.residual = p.residual;
     a.scale_shift = p.scale_shift;
     a.silu = p.silu;
-    a.conv = {p.height, p.width, p.cin, 3, 1, 1, p.height, p.width};
+    a.conv = {p.height, p.width, p.cin, 3, 1, 1, p.height, p.width, p.wraps};
     a.add = p.add;
     a.rect = p.rect;
     return a;

@@ -15,8 +15,12 @@ inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
     const int64_t map_pixels = c.out_height * c.out_width, batch = row / map_pixels;
     const int64_t oy = row % map_pixels / c.out_width, ox = row % c.out_width, taps = c.kernel * c.kernel;
     for (int64_t tap = 0; tap < taps; tap++) {
-        const int64_t y = oy * c.stride + tap / c.kernel - c.pad_begin,
-                      x = ox * c.stride + tap % c.kernel - c.pad_begin;
+        int64_t y = oy * c.stride + tap / c.kernel - c.pad_begin,
+                x = ox * c.stride + tap % c.kernel - c.pad_begin;
+        if (c.wraps) {
+            y = (y % c.height + c.height) % c.height;
+            x = (x % c.width + c.width) % c.width;
+        }
         if (y < 0 || y >= c.height || x < 0 || x >= c.width) {
             for (int64_t i = 0; i < c.cin; i++) out[i * taps + tap] = 0;
             continue;

@@ -68,24 +68,80 @@ unet_params read_unet_params(const config & cfg);
 unet_cut cut_at_branch(int64_t branch, const unet_params & p);
 // Returns the shape of the map at a cut point for a sample [B, C, H, W].
 shape shape_at_cut(const unet_cut & cut, const shape & sample, const unet_params & p);
+// Returns the shape of the maps in a level after its residual blocks.
+shape shape_in_level(int64_t level, const shape & sample, const unet_params & p);
 
 // Returns the side length of the next coarser level's map.
 int64_t halved(int64_t side, const unet_level & level, const unet_params & p);
-// Throws SHAPE_MISMATCH or INVALID_OPTION for invalid inputs. With a `cut`, the cached map is the input
-// "deep". With "texts" in the run's params, the session has cached the keys and values of that many texts.
+// What an evaluation reuses of earlier ones, and what its inputs are besides those of a full evaluation.
+enum class unet_reuse {
+    none,
+    deep,   // the map "deep" at a cut
+    cross,  // the outputs of all cross-attention layers; there is no text
+    end,    // the map "end" before the output layers, which is the only input
+    head    // the map "previous", if given, to compare with
+};
+// Throws SHAPE_MISMATCH or INVALID_OPTION for invalid inputs. `cut` is used by
+// unet_reuse::deep.
+// With "texts" in the run's params, the session has cached the keys and values of that many texts.
 void check_unet_inputs(const input_shapes & inputs, const config & run_params, const unet_params & p,
-                       const unet_cut * cut);
+                       unet_reuse reuse, const unet_cut & cut);
 void check_context_input(const input_shapes & inputs, const unet_params & p);
 // Returns the smallest inputs that every layer accepts.
 input_shapes smallest_unet_inputs(const unet_params & p);
 
+// States of earlier evaluations: a linear combination of `count` of them replaces a computation.
+struct unet_states {
+    int64_t count = 1;
+    tensor weights = nullptr;  // [count], or null for a single state that is used as it is
+};
+unet_states read_states(model_ref m, const input_shapes & inputs, const config & run_params);
+// Returns the combination of states [count·B, ...], all rows of the first one before those of the next: [B,
+// ...]. `x` is a map or a sequence.
+tensor combined(model_ref m, tensor x, const unet_states & states);
+
 // Text that transformers attend to: text embeddings `context` [B, T, D], or indices `rows` [B] of the
-// session's `count` cached texts, each of `length` tokens.
+// session's `count` cached texts, each of `length` tokens. Instead of attending to it, they may add the
+// outputs of cross-attention of earlier evaluations (inputs named by cross_attention_output), or also output
+// theirs.
 struct unet_text {
     tensor context = nullptr;
     tensor rows = nullptr;  // I32
     int64_t count = 0, length = 0;
+    bool keeps_outputs = false;
+    std::optional<unet_states> outputs = std::nullopt;
 };
+
+// Returns the name of the output and input for the cross-attention with this prefix.
+std::string cross_attention_output(const std::string & prefix);
+// Cross-attention layers in the order of computation.
+struct cross_attention_layer {
+    std::string prefix;
+    int64_t level;
+};
+std::vector<cross_attention_layer> cross_attention_layers(const unet_params & p);
+
+// FreeU (Si et al. 2023, arXiv:2309.11497; diffusers' apply_freeu) in the two coarsest up blocks: multiplies
+// half of the channels of the backbone, and the lowest frequencies of the skips.
+struct free_u {
+    bool on = false;
+    double backbone[2] = {1, 1}, skips[2] = {1, 1};
+
+    // Changes the two maps that a residual block of the up path concatenates.
+    void apply(model_ref m, int64_t up_block, tensor & x, tensor & skip) const;
+};
+
+// Changes of a run to the model's computation, from the run's params.
+struct unet_changes {
+    free_u freeu;
+    // The self-attention of the mid block returns its values: every token attends only to itself
+    // (perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377).
+    bool perturbed = false;
+    double merged = 0;       // share of the tokens merged in self-attention at the sample's size
+    bool keeps_end = false;  // outputs the map before the output layers, "end"
+};
+// Throws INVALID_OPTION.
+unet_changes read_unet_changes(const config & run_params);
 
 // Conditioning of every block.
 struct unet_conditioning {
@@ -95,9 +151,13 @@ struct unet_conditioning {
 unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, const config & run_params,
                                      const unet_params & p);
 
+struct transformer_options {
+    int64_t depth, heads, groups;
+    bool perturbed = false;  // self-attention returns its values
+    double merged = 0;       // share of the tokens merged in self-attention
+};
 // Transformer blocks over the pixels of a map, with a skip connection. [B, C, H, W] -> [B, C, H, W].
-tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const unet_level & level,
-                           int64_t groups);
+tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const transformer_options & o);
 // Computes the cross-attention keys and values of all transformers for the texts "context" [N, T, D] and
 // stores them in the session.
 void build_cross_attention_cache(model_ref m, const input_shapes & inputs, const unet_params & p);

@@ -67,12 +67,19 @@ unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, c
                                      const params & p) {
     tensor emb = time_embedding(m, inputs, p);
     if (!p.transformers) return {emb, {}};
-    if (!run_params.has("texts"))
-        return {emb, {.context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"))}};
-    int64_t count = run_params.integer("texts");
-    m.g().limit("text", 0, count - 1);
-    tensor rows = m.g().input("text", GGML_TYPE_I32, inputs.at("text"));
-    return {emb, {.rows = rows, .count = count, .length = run_params.integer("text_length")}};
+    unet_text text;
+    text.keeps_outputs = run_params.boolean("keep_cross_attention", false);
+    if (run_params.has("texts")) {
+        text.count = run_params.integer("texts");
+        text.length = run_params.integer("text_length");
+        m.g().limit("text", 0, text.count - 1);
+        text.rows = m.g().input("text", GGML_TYPE_I32, inputs.at("text"));
+    } else if (inputs.count("context")) {
+        text.context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"));
+    } else {
+        text.outputs = read_states(m, inputs, run_params);
+    }
+    return {emb, text};
 }
 
 }  // namespace safelight

@@ -54,6 +54,22 @@ void check_keys(int64_t batch, int64_t length, const params & p) {
     for (const unet_level & level : p.levels) require_countable({batch, length, level.channels});
 }
 
+// Returns the number of states of earlier evaluations.
+int64_t state_count(const config & run_params) {
+    constexpr int64_t most = 64;
+    const int64_t count = run_params.integer("states", 1);
+    if (count >= 1 && count <= most) return count;
+    throw error("INVALID_OPTION", "Expected an integer between 1 and " + std::to_string(most) +
+                                      " for states but received " + std::to_string(count));
+}
+
+// Throws SHAPE_MISMATCH unless a batch can be divided into `count` parts.
+void require_batch_of(int64_t batch, int64_t count) {
+    if (batch % count == 0) return;
+    throw error("SHAPE_MISMATCH", "Expected a multiple of " + std::to_string(count) +
+                                      " for the batch of end but received " + std::to_string(batch));
+}
+
 void check_cached_texts(const config & run_params) {
     constexpr int64_t largest = 1 << 20;
     for (const char * field : {"texts", "text_length"}) {
@@ -65,10 +81,12 @@ void check_cached_texts(const config & run_params) {
 }
 
 void check_conditioning(const input_shapes & inputs, int64_t batch, const config & run_params,
-                        const params & p) {
+                        const params & p, bool has_text) {
     input_shape(inputs, "timestep", {"B"}, {batch});
     if (p.guidance_dim > 0) input_shape(inputs, "guidance", {"B"}, {batch});
-    if (p.transformers && run_params.has("texts")) {
+    if (!has_text) {
+        // The outputs of cross-attention replace the text.
+    } else if (p.transformers && run_params.has("texts")) {
         check_cached_texts(run_params);
         input_shape(inputs, "text", {"B"}, {batch});
         check_keys(std::max(batch, run_params.integer("texts")), run_params.integer("text_length"), p);
@@ -90,33 +108,79 @@ int64_t halved(int64_t side, const unet_level & level, const params & p) {
     return level.resnet_down || p.downsample_padding == 0 ? side / 2 : (side + 1) / 2;
 }
 
-shape shape_at_cut(const unet_cut & cut, const shape & sample, const params & p) {
+shape shape_in_level(int64_t level, const shape & sample, const params & p) {
     int64_t height = sample[2], width = sample[3];
-    for (int64_t i = 0; i < cut.level; ++i) {
+    for (int64_t i = 0; i < level; ++i) {
         height = halved(height, p.levels[i], p);
         width = halved(width, p.levels[i], p);
     }
+    return {sample[0], p.levels[level].channels, height, width};
+}
+
+shape shape_at_cut(const unet_cut & cut, const shape & sample, const params & p) {
+    const shape map = shape_in_level(cut.level, sample, p);
     // The first block's input comes from the coarser level or the mid block and has its number of channels.
     int64_t count = static_cast<int64_t>(p.levels.size());
     bool from_below = cut.layer == p.levels[cut.level].layers;
     const unet_level & source = p.levels[std::min(cut.level + (from_below ? 1 : 0), count - 1)];
-    return {sample[0], source.channels, height, width};
+    return {sample[0], source.channels, map[2], map[3]};
 }
 
-void check_unet_inputs(const input_shapes & inputs, const config & run_params, const params & p,
-                       const unet_cut * cut) {
-    std::vector<const char *> names{"sample", "timestep"};
-    if (p.transformers) names.push_back(run_params.has("texts") ? "text" : "context");
+namespace {
+
+// Checks and removes the outputs of cross-attention from the inputs.
+void take_cross_attention(input_shapes & inputs, int64_t count, const params & p) {
+    const shape sample = input_shape(inputs, "sample", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
+    for (const auto & [prefix, level] : cross_attention_layers(p)) {
+        const shape map = shape_in_level(level, sample, p);
+        const std::string name = cross_attention_output(prefix);
+        input_shape(inputs, name.c_str(), {"B", "T", "C"}, {count * map[0], map[2] * map[3], map[1]});
+        inputs.erase(name);
+    }
+}
+
+}  // namespace
+
+void check_unet_inputs(const input_shapes & received, const config & run_params, const params & p,
+                       unet_reuse reuse, const unet_cut & cut) {
+    input_shapes inputs = received;
+    const bool has_text = p.transformers && reuse != unet_reuse::cross;
+    const bool combines = run_params.has("states") && reuse != unet_reuse::none && reuse != unet_reuse::head;
+    const int64_t count = combines ? state_count(run_params) : 1;
+    std::vector<const char *> names, optional;
+    if (combines) {
+        names.push_back("weights");
+        input_shape(inputs, "weights", {"N"}, {count});
+    }
+    if (reuse == unet_reuse::end) {
+        names.push_back("end");
+        require_inputs(inputs, names);
+        const shape & end =
+            input_shape(inputs, "end", {"B", "C", "H", "W"}, {any, p.levels.front().channels, any, any});
+        require_batch_of(end[0], count);
+        return require_countable(end);
+    }
+    if (reuse == unet_reuse::cross) take_cross_attention(inputs, count, p);
+    names.insert(names.end(), {"sample", "timestep"});
+    if (has_text) names.push_back(run_params.has("texts") ? "text" : "context");
     if (p.label) names.push_back("class_labels");
     if (p.guidance_dim > 0) names.push_back("guidance");
     if (p.addition) names.insert(names.end(), {"text_embeds", "time_ids"});
-    if (cut) names.push_back("deep");
-    require_inputs(inputs, names);
+    if (reuse == unet_reuse::deep) names.push_back("deep");
+    if (reuse == unet_reuse::head) optional.push_back("previous");
+    require_inputs(inputs, names, optional);
     const shape & sample =
         input_shape(inputs, "sample", {"B", "C", "H", "W"}, {any, p.in_channels, any, any});
     check_activations(sample, p);
-    check_conditioning(inputs, sample[0], run_params, p);
-    if (cut) input_shape(inputs, "deep", {"B", "C", "H", "W"}, shape_at_cut(*cut, sample, p));
+    check_conditioning(inputs, sample[0], run_params, p, has_text);
+    if (reuse == unet_reuse::deep) {
+        shape deep = shape_at_cut(cut, sample, p);
+        deep[0] *= count;
+        require_countable(deep);
+        input_shape(inputs, "deep", {"B", "C", "H", "W"}, deep);
+    }
+    if (inputs.count("previous"))
+        input_shape(inputs, "previous", {"B", "C", "H", "W"}, shape_in_level(0, sample, p));
 }
 
 void check_context_input(const input_shapes & inputs, const params & p) {

@@ -2,6 +2,7 @@
 #include "nn/activation.h"
 #include "nn/attention/attention.h"
 #include "nn/attention/qkv.h"
+#include "nn/attention/token_merging.h"
 #include "nn/layout.h"
 #include "nn/linear.h"
 
@@ -32,11 +33,24 @@ qkv cross_qkv(model_ref m, tensor x, const unet_text & text, int64_t width) {
             cached_projection(m[layers.v], text, width)};
 }
 
-// Attention of x [B, T, C] to a text; attn1 passes x as the text (self-attention).
-tensor cross_attention(model_ref m, tensor x, const unet_text & text, int64_t heads) {
+// Attention of x [B, T, C] to a text.
+tensor attend(model_ref m, tensor x, const unet_text & text, int64_t heads) {
     int64_t width = dims_of_sequence(x).channels;
     auto [q, k, v] = cross_qkv(m, x, text, width);
     return named_sequence(m, linear(m["to_out"][0], attention(m, q, k, v, heads), width));
+}
+
+// Attention of x [B, T, C] to the text, or the combination of its outputs in earlier evaluations.
+tensor cross_attention(model_ref m, tensor x, const unet_text & text, int64_t heads) {
+    const auto [batch, length, channels] = dims_of_sequence(x);
+    const std::string name = cross_attention_output(m.prefix());
+    if (text.outputs) {
+        const shape dims{text.outputs->count * batch, length, channels};
+        return combined(m, m.g().input(name, GGML_TYPE_F32, dims), *text.outputs);
+    }
+    tensor y = attend(m, x, text, heads);
+    if (text.keeps_outputs) m.g().output(name, y, {batch, length, channels});
+    return y;
 }
 
 tensor feed_forward(model_ref m, tensor x) {
@@ -45,55 +59,63 @@ tensor feed_forward(model_ref m, tensor x) {
     return named_sequence(m, linear(m["net"][2], x, width));
 }
 
-tensor transformer_block(model_ref m, tensor x, const unet_text & text, int64_t heads) {
+// Self-attention in which every token attends only to itself.
+tensor identity_attention(model_ref m, tensor x) {
+    int64_t width = dims_of_sequence(x).channels;
+    return named_sequence(m, linear(m["to_out"][0], projection(m["to_v"], x, width, /*bias*/ false), width));
+}
+
+// Self-attention of the normalized pixels h [B, H·W, C] of a map of the given size. Tokens are merged by the
+// similarity of the pixels x before the norm.
+tensor self_attention(model_ref m, tensor x, tensor h, const map_dims & size, const transformer_options & o) {
+    if (o.perturbed) return identity_attention(m, h);
+    if (o.merged == 0) return attend(m, h, {.context = h}, o.heads);
+    const token_merging merging = match_tokens(m, x, size.height, size.width, o.merged);
+    tensor merged = merge_tokens(m, h, merging);
+    return unmerge_tokens(m, attend(m, merged, {.context = merged}, o.heads), merging);
+}
+
+tensor transformer_block(model_ref m, tensor x, const unet_text & text, const map_dims & size,
+                         const transformer_options & o) {
     tensor h = layer_norm(m["norm1"], x, layer_norm_eps);
-    x = add(m, x, cross_attention(m["attn1"], h, {.context = h}, heads));
+    x = add(m, x, self_attention(m["attn1"], x, h, size, o));
     h = layer_norm(m["norm2"], x, layer_norm_eps);
-    x = add(m, x, cross_attention(m["attn2"], h, text, heads));
+    x = add(m, x, cross_attention(m["attn2"], h, text, o.heads));
     h = layer_norm(m["norm3"], x, layer_norm_eps);
     x = add(m, x, feed_forward(m["ff"], h));
     return named_sequence(m, x);
-}
-
-// Caches the keys and values of the transformers after each of a block's `layers` residual blocks.
-void cache_block(model_ref m, tensor context, int64_t layers, const unet_level & level) {
-    sequence_dims d = dims_of_sequence(context);
-    for (int64_t i = 0; i < layers * level.depth; ++i) {
-        model_ref attention =
-            m["attentions"][i / level.depth]["transformer_blocks"][i % level.depth]["attn2"];
-        for (const char * part : {"to_k", "to_v"}) {
-            model_ref to = attention[part];
-            tensor cache = cache_state(to, d.batch, d.length, level.channels, state_origin::any_run);
-            m.g().effect(ggml_cpy(m.ctx(), linear_without_bias(to, context, level.channels), cache));
-        }
-    }
 }
 
 }  // namespace
 
 // proj_in and proj_out are 1x1 convolutions in SD1 and linear layers in later models, which are equivalent on
 // a sequence.
-tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const unet_level & level,
-                           int64_t groups) {
+tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const transformer_options & o) {
     map_dims d = dims_of_map(m, x);
-    tensor h = sequence_from_map(m, group_norm(m["norm"], x, {groups, transformer_norm_eps}));
+    tensor h = sequence_from_map(m, group_norm(m["norm"], x, {o.groups, transformer_norm_eps}));
     h = linear(m["proj_in"], h, d.channels);
-    for (int64_t i = 0; i < level.depth; ++i) {
-        h = transformer_block(m["transformer_blocks"][i], h, text, level.heads);
+    for (int64_t i = 0; i < o.depth; ++i) {
+        h = transformer_block(m["transformer_blocks"][i], h, text, d, o);
     }
     h = linear(m["proj_out"], h, d.channels);
     return named_map(m, add(m, map_from_sequence(m, h, d.height, d.width), x));
 }
 
+std::string cross_attention_output(const std::string & prefix) {
+    return "output of " + prefix;
+}
+
 void build_cross_attention_cache(model_ref m, const input_shapes & inputs, const unet_params & p) {
     tensor context = m.g().input("context", GGML_TYPE_F32, inputs.at("context"));
-    int64_t count = static_cast<int64_t>(p.levels.size());
-    for (int64_t i = 0; i < count; ++i) {
-        const unet_level & level = p.levels[i];
-        if (level.down_attention) cache_block(m["down_blocks"][i], context, level.layers, level);
-        if (level.up_attention) cache_block(m["up_blocks"][count - 1 - i], context, level.layers + 1, level);
+    sequence_dims d = dims_of_sequence(context);
+    for (const auto & [prefix, level] : cross_attention_layers(p)) {
+        const int64_t width = p.levels[level].channels;
+        for (const char * part : {"to_k", "to_v"}) {
+            model_ref to = m[prefix][part];
+            tensor cache = cache_state(to, d.batch, d.length, width, state_origin::any_run);
+            m.g().effect(ggml_cpy(m.ctx(), linear_without_bias(to, context, width), cache));
+        }
     }
-    if (p.mid_attention) cache_block(m["mid_block"], context, 1, p.levels.back());
 }
 
 }  // namespace safelight

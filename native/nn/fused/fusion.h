@@ -41,7 +41,8 @@ struct product {
     tensor bias = nullptr;
     int64_t out = 0;
     int kernel = 1, stride = 1, pad_begin = 0;  // of a convolution
-    int64_t ne[4] = {1, 1, 1, 1};               // shape of the result in ggml's order
+    bool wraps = false;            // the convolution pads with the opposite edges of the map instead of zeros
+    int64_t ne[4] = {1, 1, 1, 1};  // shape of the result in ggml's order
     kernels::activation act = kernels::activation::none;
     tensor add = nullptr;                            // [out, B], added to every pixel of each map
     tensor residual = nullptr;                       // added to the result, of the same shape

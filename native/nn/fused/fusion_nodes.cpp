@@ -92,6 +92,7 @@ void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     a.residual2 = float_data(p.residual2);
     a.scale = p.scale;
     a.residual_scale = p.residual_scale;
+    a.wraps = p.wraps;
     for (tensor part : p.parts) a.parts[a.part_count++] = {float_data(part), part->ne[0]};
     kernels::active().conv3x3(a, team);
 }
@@ -113,8 +114,8 @@ void run_gemm(const product & p, tensor out, const kernels::team & team) {
                     kernel_weights(p.second_w, p.out)};
     }
     if (p.kind == product_kind::convolution && p.kernel > 1) {
-        a.conv = {p.in.x->ne[2], p.in.x->ne[1], p.in.x->ne[0], p.kernel,
-                  p.stride,      p.pad_begin,   out->ne[2],    out->ne[1]};
+        a.conv = {p.in.x->ne[2], p.in.x->ne[1], p.in.x->ne[0], p.kernel, p.stride,
+                  p.pad_begin,   out->ne[2],    out->ne[1],    p.wraps};
         a.depth = p.in.x->ne[0] * p.kernel * p.kernel;
         a.rows_per_batch = out->ne[2] * out->ne[1];
     }

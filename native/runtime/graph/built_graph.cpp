@@ -53,6 +53,7 @@ built_graph::built_graph(weight_source & weights, graph::options options, const 
     // Models do not handle overrides: graph::name() declares their inputs when it reaches the nodes.
     std::map<std::string, shape> model_inputs = shapes_of(inputs);
     for (const std::string & node : graph_.opts().overrides) model_inputs.erase(override_input(node));
+    graph_.wraps = params.boolean("seamless", false);
     model.build(graph_, entry, model_inputs, params);
     check_overrides(inputs);
     check_inputs(inputs);

@@ -169,6 +169,7 @@ class graph {
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
     std::vector<tensor> effects;
+    bool wraps = false;  // convolutions pad maps with their opposite edges instead of zeros
     std::vector<std::shared_ptr<void>> keep;  // userdata of custom operations, owned by the graph
     std::shared_ptr<void> nn_state;           // state of nn/ while the graph is built
     run_state run;

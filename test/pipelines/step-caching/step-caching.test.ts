@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { afterAll, describe, expect, it, test } from 'vitest';
+import { afterAll, describe, expect, it, test, vi } from 'vitest';
 import { addGenerateOptions, toGenerateOptions } from '../../../lib/cli/generate-options.js';
+import { UNet } from '../../../lib/modules/unet.js';
 import { sequentialGuidance } from '../../../lib/pipelines/diffusion/denoising/sequential-guidance.js';
-import { stepCached } from '../../../lib/pipelines/diffusion/denoising/step-cache.js';
+import { stepCached } from '../../../lib/pipelines/diffusion/denoising/step-caching/step-cache.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../../lib/pipelines/options.js';
 import type { CutState, DiffusionNetwork, NetworkSession } from '../../../lib/sampling/network.js';
@@ -53,7 +54,7 @@ async function latentOf(pipeline: Pipeline, options: GenerateOptions): Promise<F
   return Float32Array.from(images.flatMap((image) => [...image.latent.data]));
 }
 
-describe('step caching against the DeepCache package', () => {
+describe('step caching against the packages and formulas of its methods', () => {
   it.each(cases.map((one) => [one.name, one] as const))(
     'matches for %s',
     async (name, { model, options }) => {
@@ -65,13 +66,21 @@ describe('step caching against the DeepCache package', () => {
 
 describe('step caching', () => {
   const deepCache = { interval: 3, branch: 0 };
+  const methods: readonly GenerateOptions[] = [
+    { deepCache },
+    { stepCache: 'tgate' },
+    { stepCache: 'spectrum', steps: 10 },
+    { stepCache: 'first-block', stepCacheStrength: 1, batch: 1 },
+  ];
 
   test('gives the same with sequential guidance as with both branches in one batch', async () => {
-    for (const sampler of ['heun', 'dpmpp_2m_sde']) {
-      const options = { ...SMALL, sampler, deepCache, count: 2 };
-      const together = await latentOf(await pipelineFor('sd1'), options);
-      const alone = await latentOf(await pipelineFor('sd1', 'lean'), options);
-      expect(relativeError(alone, together)).toBeLessThan(1e-4);
+    for (const method of methods) {
+      for (const sampler of ['heun', 'dpmpp_2m_sde']) {
+        const options = { ...SMALL, sampler, ...method, count: 2 };
+        const together = await latentOf(await pipelineFor('sd1'), options);
+        const alone = await latentOf(await pipelineFor('sd1', 'lean'), options);
+        expect(relativeError(alone, together)).toBeLessThan(1e-4);
+      }
     }
   });
 
@@ -85,9 +94,49 @@ describe('step caching', () => {
   test('restarts in each pass of hires and in each batch', async () => {
     const pipeline = await pipelineFor('sd1');
     const hires = { scale: 1.5, steps: 3, strength: 0.6 };
-    const one = await latentOf(pipeline, { ...SMALL, seed: 4, hires, deepCache });
-    const two = await latentOf(pipeline, { ...SMALL, count: 2, batch: 1, hires, deepCache });
-    expect([...two.subarray(one.length)]).toEqual([...one]);
+    for (const method of methods) {
+      const one = await latentOf(pipeline, { ...SMALL, seed: 4, hires, ...method });
+      const two = await latentOf(pipeline, { ...SMALL, count: 2, hires, ...method, batch: 1 });
+      expect([...two.subarray(one.length)]).toEqual([...one]);
+    }
+  });
+
+  test('runs fewer complete evaluations with a higher strength', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const forward = vi.spyOn(UNet.prototype, 'forward');
+    const completeOnes = async (options: GenerateOptions): Promise<number> => {
+      forward.mockClear();
+      await pipeline.generate({ ...SMALL, steps: 16, ...options });
+      return forward.mock.calls.length;
+    };
+    for (const stepCache of ['deepcache', 'tgate', 'spectrum', 'first-block'] as const) {
+      const [none, weak, strong] = [
+        await completeOnes({}),
+        await completeOnes({ stepCache, stepCacheStrength: 0.1 }),
+        await completeOnes({ stepCache, stepCacheStrength: 1 }),
+      ];
+      expect(weak).toBeLessThanOrEqual(none);
+      expect(strong).toBeLessThan(weak);
+    }
+    forward.mockRestore();
+  });
+
+  test('leaves images unchanged with the method none', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const plain = await latentOf(pipeline, SMALL);
+    expect(await latentOf(pipeline, { ...SMALL, stepCache: 'none', stepCacheStrength: 1 })).toEqual(plain);
+  });
+
+  test('uses the interval and branch of DeepCache instead of the strength', async () => {
+    const pipeline = await pipelineFor('sd1');
+    const latent = (options: GenerateOptions) => latentOf(pipeline, { ...SMALL, ...options });
+    expect(await latent({ stepCache: 'deepcache' })).toEqual(await latent({ deepCache }));
+    expect(await latent({ stepCache: 'deepcache', stepCacheStrength: 1, deepCache })).toEqual(
+      await latent({ deepCache }),
+    );
+    expect(await latent({ deepCache: { branch: 1 }, stepCacheStrength: 0.25 })).toEqual(
+      await latent({ deepCache: { interval: 2, branch: 1 } }),
+    );
   });
 
   test('keeps its features on the device during a generation and frees them', async () => {
@@ -95,36 +144,50 @@ describe('step caching', () => {
       const pipeline = await pipelineFor('sd1', memory);
       const kept = () => pipeline.memory().unet!.kept;
       const hires = { scale: 1.5, steps: 3, strength: 0.6 };
-      const held: number[] = [];
-      const stream = pipeline.stream({ ...SMALL, hires, deepCache });
-      for await (const _ of stream) held.push(kept());
-      await stream.result;
-      // 2 branches with 16 channels, in the second pass at 6 x 6 instead of 4 x 4.
-      expect(Math.min(...held)).toBeGreaterThan(0);
-      expect(held.at(-1)).toBeGreaterThan(held[0]!);
-      expect(kept()).toBe(0);
+      for (const method of methods) {
+        const held: number[] = [];
+        const stream = pipeline.stream({ ...SMALL, hires, ...method });
+        for await (const _ of stream) held.push(kept());
+        await stream.result;
+        // 2 branches with 16 channels, in the second pass at 6 x 6 instead of 4 x 4.
+        expect(Math.max(...held)).toBeGreaterThan(0);
+        if (method.deepCache) expect(held.at(-1)).toBeGreaterThan(held[0]!);
+        expect(kept()).toBe(0);
+      }
     }
   });
 
   test('frees its features when it is aborted', async () => {
     for (const memory of ['balanced', 'lean'] as const) {
       const pipeline = await pipelineFor('sd1', memory);
-      const controller = new AbortController();
-      const stopped = pipeline.generate({
-        ...{ ...SMALL, deepCache, signal: controller.signal },
-        onProgress: ({ phase, step }) => phase === 'denoise' && step > 1 && controller.abort(),
-      });
-      await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });
-      await expect.poll(() => pipeline.memory().unet!.kept).toBe(0);
+      for (const method of methods) {
+        const controller = new AbortController();
+        const stopped = pipeline.generate({
+          ...{ ...SMALL, ...method, signal: controller.signal },
+          onProgress: ({ phase, step }) => phase === 'denoise' && step > 2 && controller.abort(),
+        });
+        await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });
+        await expect.poll(() => pipeline.memory().unet!.kept).toBe(0);
+      }
     }
   });
 
   test('works on inpainting models', async () => {
     const pipeline = await pipelineFor('inpaint');
-    const cached = await latentOf(pipeline, { ...SMALL, deepCache });
-    const off = relativeError(cached, await latentOf(pipeline, SMALL));
-    expect(off).toBeGreaterThan(1e-4);
-    expect(off).toBeLessThan(1);
+    for (const method of methods) {
+      const cached = await latentOf(pipeline, { ...SMALL, ...method });
+      const off = relativeError(cached, await latentOf(pipeline, { ...SMALL, steps: method.steps ?? 5 }));
+      expect(off).toBeGreaterThan(1e-4);
+      expect(off).toBeLessThan(1);
+    }
+  });
+
+  test("and its strength are written into the image's parameters", async () => {
+    const { images } = await (await pipelineFor('sd1')).generate({
+      ...{ ...SMALL, steps: 1, stepCache: 'spectrum', stepCacheStrength: 0.25 },
+    });
+    expect(images[0]!.parameters).toMatch(/Step cache: spectrum, Step cache strength: 0.25/);
+    expect(images[0]!.parameters).not.toContain('DeepCache');
   });
 
   test("is written into the image's parameters", async () => {
@@ -148,6 +211,13 @@ describe('step caching', () => {
     await rejected({ deepCache: { branch: 9 } });
     await rejected({ deepCache: { depth: 1 } });
     await rejected({ deepCache, taps: ['mid_block'] });
+    await rejected({ stepCache: 'tgate', taps: ['mid_block'] });
+    await rejected({ stepCache: 'spectrum', edit: { mid_block: () => undefined } });
+    await rejected({ stepCache: 'spectrum', sag: 1 });
+    await rejected({ stepCache: 'tgate', deepCache });
+    await rejected({ stepCache: 'none', deepCache });
+    await rejected({ stepCache: 'teacache' });
+    await rejected({ stepCache: 'tgate', stepCacheStrength: 1.1 });
     await expect(pipeline.attentionMap({ ...SMALL, word: 'apple', deepCache })).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     });
@@ -170,7 +240,7 @@ test('is enabled on the command line by either flag', () => {
 });
 
 describe('the choice of full evaluations', () => {
-  /** A network that records its calls and whose features are its latents. */
+  /** A network that records its calls and whose states are numbered by its latents. */
   function counting() {
     const requested: string[] = [];
     const held = new Set<CutState>();
@@ -183,9 +253,9 @@ describe('the choice of full evaluations', () => {
       run: async ({ latents, branches, resume, keep }) => {
         const rows = branches.map((_, i) => (latents instanceof Tensor ? latents.at(i) : latents[i]!));
         const numbers = (tensors: readonly Tensor[]) => tensors.map(({ data }) => data[0]).join();
-        const resumed = resume?.states.map((state) => {
+        const resumed = resume?.terms[0]?.states.map((state) => {
           expect(held.has(state)).toBe(true);
-          return state.features as Tensor;
+          return (state as CutState & { features: Tensor }).features;
         });
         requested.push(resumed ? `shallow ${numbers(resumed)}` : `whole ${numbers(rows)}`);
         const kept = keep ? rows.map(keepState) : [];
@@ -195,7 +265,7 @@ describe('the choice of full evaluations', () => {
     };
     const network: DiffusionNetwork = {
       inputs: [],
-      cutPoints: [{ name: 'only' }],
+      cutPoints: [{ name: 'only', kind: 'deep', bytes: () => 4 }],
       prepare: () => session,
       bytes: async () => ({ run: 0, session: 0 }),
       nodes: () => [],
@@ -206,7 +276,10 @@ describe('the choice of full evaluations', () => {
 
   async function evaluations(interval: number, runs: readonly (readonly [number[], ...number[]])[][]) {
     const { requested, held, network } = counting();
-    const session = stepCached(network, { interval, branch: 0 }).prepare(BOTH, [1, 1, 1, 1]);
+    const session = stepCached(network, { method: 'deepcache', interval, branch: 0 }, []).prepare(
+      BOTH,
+      [1, 1, 1, 1],
+    );
     for (const [index, evaluation] of runs.entries()) {
       for (const [branches, ...values] of evaluation) {
         const latents = values.map((value) => Tensor.from(Float32Array.of(value), [1]));
@@ -262,12 +335,12 @@ describe('the choice of full evaluations', () => {
         return { ...session, run };
       },
     };
-    const how = { interval: 2, branch: 0 };
-    const first = stepCached(sequentialGuidance(failing), how).prepare(BOTH, [1, 1, 1, 1]);
+    const settings = { method: 'deepcache', interval: 2, branch: 0 } as const;
+    const first = stepCached(sequentialGuidance(failing), settings, []).prepare(BOTH, [1, 1, 1, 1]);
     await expect(first.run(request)).rejects.toThrow('no memory');
     expect(held.size).toBe(0);
 
-    const second = stepCached(network, how).prepare(BOTH, [1, 1, 1, 1]);
+    const second = stepCached(network, settings, []).prepare(BOTH, [1, 1, 1, 1]);
     const running = second.run({ ...request, branches: [0] });
     second[Symbol.dispose]();
     await running;
@@ -277,7 +350,7 @@ describe('the choice of full evaluations', () => {
   test('rejects a network without cut points', () => {
     const { network } = counting();
     const uncut = { ...network, cutPoints: [] };
-    expect(() => stepCached(uncut, { interval: 2, branch: 0 })).toThrow(
+    expect(() => stepCached(uncut, { method: 'deepcache', interval: 2, branch: 0 }, [])).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION' }),
     );
   });

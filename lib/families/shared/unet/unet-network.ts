@@ -4,8 +4,8 @@
  */
 import { TensorRef } from '../../../binding/tensor-ref.js';
 import type { NodeInfo } from '../../../binding/types.js';
-import { SafelightError } from '../../../errors.js';
-import type { UNet, UNetInputs } from '../../../modules/unet.js';
+import { invalidOption, SafelightError } from '../../../errors.js';
+import type { Features, ReusePoint, UNet, UNetInputs } from '../../../modules/unet.js';
 import {
   type BranchSpec,
   type CutPoint,
@@ -13,9 +13,12 @@ import {
   checkConditioning,
   type DiffusionNetwork,
   groupByShape,
+  type HeadRequest,
+  type HeadResult,
   type InputSpec,
   type LatentShape,
   type NetworkBytes,
+  type NetworkChanges,
   type NetworkRequest,
   type NetworkResult,
   type NetworkSession,
@@ -34,6 +37,7 @@ export interface UNetNetworkOptions {
   readonly lean?: boolean | undefined;
   /** Name of the patch set to apply. */
   readonly patches?: string | undefined;
+  readonly changes?: NetworkChanges | undefined;
 }
 
 /** Aesthetic score of each branch, which SDXL's refiner receives instead of the target size. */
@@ -42,6 +46,7 @@ const AESTHETIC = { positive: 6, negative: 2.5 };
 export class UNetNetwork implements DiffusionNetwork {
   readonly inputs: readonly InputSpec[];
   readonly cutPoints: readonly CutPoint[];
+  readonly selfAttention: string | undefined;
   private readonly cache: CrossAttentionCache;
 
   constructor(
@@ -50,10 +55,24 @@ export class UNetNetwork implements DiffusionNetwork {
     cache?: CrossAttentionCache,
   ) {
     const { config } = unet;
-    // Numbered as in the DeepCache package: three per level, starting at the finest.
-    this.cutPoints = config.block_out_channels.flatMap((_, level) =>
-      [0, 1, 2].map((i) => ({ name: `branch ${3 * level + i}` })),
+    const { attention_blocks, mid_attention } = config;
+    // Branches are numbered as in the DeepCache package: three per level, starting at the finest.
+    const cut = (point: ReusePoint): UNetCutPoint => ({
+      ...{ name: point.kind === 'deep' ? `branch ${point.branch}` : point.kind, kind: point.kind, point },
+      bytes: ([images, , height, width]) => images * unet.featureBytes(point, height, width),
+    });
+    const deep = config.block_out_channels.flatMap((_, level) =>
+      [0, 1, 2].map((i) => cut({ kind: 'deep', branch: 3 * level + i })),
     );
+    this.cutPoints = [
+      ...deep,
+      cut({ kind: 'end' }),
+      ...(attention_blocks ? [] : [cut({ kind: 'cross-attention' })]),
+    ];
+    this.selfAttention =
+      mid_attention && !attention_blocks
+        ? 'mid_block.attentions.0.transformer_blocks.0.attn1.probs'
+        : undefined;
     this.cache = cache ?? new CrossAttentionCache(unet, options.lean ?? false);
     const inputs: InputSpec[] = [];
     if (!config.attention_blocks)
@@ -71,10 +90,21 @@ export class UNetNetwork implements DiffusionNetwork {
       : new UNetNetwork(this.unet, { ...this.options, patches }, this.cache);
   }
 
+  changed(changes: NetworkChanges): UNetNetwork {
+    if (changes.tokenMerging && this.unet.config.attention_blocks)
+      throw invalidOption(
+        'tokenMerging',
+        'undefined (the model has no transformers, whose tokens could be merged)',
+        changes.tokenMerging,
+      );
+    return new UNetNetwork(this.unet, { ...this.options, changes }, this.cache);
+  }
+
   prepare(branches: readonly BranchSpec[], shape: LatentShape): NetworkSession {
     checkConditioning(this.inputs, branches);
     const sized = branches.map((branch) => this.withTimeIds(this.onlyInputs(branch), shape));
-    return new UNetSession(this.unet, sized, shape, this.cache, this.options.patches);
+    const { patches, changes } = this.options;
+    return new UNetSession(this.unet, sized, shape, this.cache, { patches, changes });
   }
 
   async bytes(
@@ -142,44 +172,86 @@ class UNetSession implements NetworkSession {
     private readonly branches: readonly BranchSpec[],
     private readonly shape: LatentShape,
     cache: CrossAttentionCache,
-    private readonly patches: string | undefined,
+    private readonly options: Pick<UNetNetworkOptions, 'patches' | 'changes'>,
   ) {
     const withContext = branches.flatMap((branch, i) => (branch.conditioning.tensors.context ? [i] : []));
     for (const group of groupByShape(branches, withContext)) {
       const contexts = group.map((i) => this.float(i, 'context'));
-      const cached = cache.use(contexts, patches);
+      const cached = cache.use(contexts, options.patches);
       if (cached) this.keys.push({ branches: group, cached });
     }
   }
 
   async run(request: NetworkRequest): Promise<NetworkResult> {
     const { branches, taps, overrides, signal, keep, resume } = request;
-    const { patches } = this;
-    const rows = this.shape[0] * branches.length;
     const traced = (taps?.length ?? 0) > 0 || Object.keys(overrides ?? {}).length > 0;
-    const { concat, ...constant } = await this.constant(branches, traced, signal);
-    const latents = batchOf(request.latents, branches.length);
-    const inputs: UNetInputs = {
-      sample: concat ? Tensor.cat([latents, concat], 1) : latents,
-      timestep: Tensor.from(new Float32Array(rows).fill(request.timestep), [rows]),
-      ...constant,
-    };
+    const inputs = await this.inputs(request, traced);
+    const options = { ...this.runOptions(branches), signal };
     if (resume) {
-      const deep = resume.states.map(refOf);
-      const output = await this.unet.shallow(inputs, deep, branchOf(resume.point), { patches, signal });
+      const terms = resume.terms.map(({ weight, states }) => ({ weight, features: states.map(featuresOf) }));
+      const output = await this.unet.resume(pointOf(resume.point), inputs, terms, options);
       return { prediction: output.sample, taps: output.taps };
     }
-    const callOptions = { patches, taps, overrides, signal };
-    if (!keep) {
-      const { sample, taps: values } = await this.unet.forward(inputs, callOptions);
-      return { prediction: sample, taps: values };
-    }
-    const options = { ...callOptions, branch: branchOf(keep), keepDeep: true };
-    const { sample, deepRef, taps: values } = await this.unet.forward(inputs, options);
-    const images = this.shape[0];
-    const kept = branches.map((_, i) => stateOf(deepRef!.slice(i * images, (i + 1) * images)));
-    deepRef!.dispose();
-    return { prediction: sample, taps: values, kept };
+    const point = keep && pointOf(keep);
+    const output = await this.unet.forward(inputs, { ...options, taps, overrides, keep: point });
+    const { sample: prediction, features, taps: values } = output;
+    return {
+      prediction,
+      taps: values,
+      ...(features ? { kept: this.statesOf(features, branches.length) } : {}),
+    };
+  }
+
+  async head(request: HeadRequest): Promise<HeadResult> {
+    const { branches, previous, signal } = request;
+    const inputs = await this.inputs(request, false);
+    const output = await this.unet.head(inputs, previous?.map(residualOf), {
+      ...this.runOptions(branches),
+      signal,
+    });
+    const states = this.statesOf(output.features, branches.length);
+    const residuals = this.perBranch(output.residual, branches.length);
+    return { states, residuals, change: output.changes && Math.max(...output.changes) };
+  }
+
+  /** Returns the inputs of a run. @param traced true if nodes are tapped or overridden */
+  private async inputs(
+    { branches, latents, timestep, signal }: Omit<HeadRequest, 'previous'>,
+    traced: boolean,
+  ): Promise<UNetInputs> {
+    const rows = this.shape[0] * branches.length;
+    const { concat, ...constant } = await this.constant(branches, traced, signal);
+    const batch = batchOf(latents, branches.length);
+    return {
+      sample: concat ? Tensor.cat([batch, concat], 1) : batch,
+      timestep: Tensor.from(new Float32Array(rows).fill(timestep), [rows]),
+      ...constant,
+    };
+  }
+
+  /** Returns the options of a run of branches, all or none of which are perturbed. */
+  private runOptions(branches: readonly number[]) {
+    const { patches, changes } = this.options;
+    const perturbed = this.branches[branches[0]!]!.perturbed;
+    return { patches, changes: { ...changes, perturbed } };
+  }
+
+  /** Divides features of a batch into a state per branch. */
+  private statesOf(features: Features, branches: number): CutState[] {
+    const divided = Object.entries(features).map(
+      ([name, feature]) => [name, this.perBranch(feature, branches)] as const,
+    );
+    return Array.from(
+      { length: branches },
+      (_, i) => new UNetState(Object.fromEntries(divided.map(([name, parts]) => [name, parts[i]!]))),
+    );
+  }
+
+  private perBranch(ref: TensorRef, branches: number): TensorRef[] {
+    const [images] = this.shape;
+    const parts = Array.from({ length: branches }, (_, i) => ref.slice(i * images, (i + 1) * images));
+    ref.dispose();
+    return parts;
   }
 
   [Symbol.dispose](): void {
@@ -264,17 +336,30 @@ function batchOf(latents: Tensor | readonly Tensor[], branches: number): Tensor 
   return Tensor.cat(latents instanceof Tensor ? new Array<Tensor>(branches).fill(latents) : latents);
 }
 
-/** Wraps the features of a branch, which stay on the U-Net's device. */
-function stateOf(features: TensorRef): CutState {
-  return { features, [Symbol.dispose]: () => features.dispose() };
+/** Features of a branch on the U-Net's device. */
+class UNetState implements CutState {
+  constructor(readonly features: Features) {}
+
+  [Symbol.dispose](): void {
+    for (const feature of Object.values(this.features)) feature.dispose();
+  }
 }
 
-function refOf({ features }: CutState): TensorRef {
-  if (features instanceof TensorRef) return features;
+function featuresOf(state: CutState): Features {
+  if (state instanceof UNetState) return state.features;
   throw new SafelightError('INTERNAL', 'The state at the cut point belongs to another network');
 }
 
-/** Returns DeepCache's branch number of a cut point. */
-function branchOf({ name }: CutPoint): number {
-  return Number(name.slice('branch '.length));
+function residualOf(residual: Disposable): TensorRef {
+  if (residual instanceof TensorRef) return residual;
+  throw new SafelightError('INTERNAL', 'The residual belongs to another network');
+}
+
+/** A cut point with the position in the U-Net. */
+interface UNetCutPoint extends CutPoint {
+  readonly point: ReusePoint;
+}
+
+function pointOf(point: CutPoint): ReusePoint {
+  return (point as UNetCutPoint).point;
 }

@@ -1,5 +1,6 @@
-import type { DeepCacheSettings } from '../../../options/settings/sampling.js';
+import type { StepCacheSettings } from '../../../options/settings/step-cache.js';
 import type { Guidance, GuidanceSchedule } from '../../../sampling/guidance.js';
+import type { NetworkChanges } from '../../../sampling/network.js';
 import type { NoiseSchedule } from '../../../sampling/noise-schedule.js';
 import type { RunnableSampler } from '../../../sampling/samplers/index.js';
 import type { NoiseSource, SamplerOptions } from '../../../sampling/types.js';
@@ -25,7 +26,8 @@ export interface DenoiseRun {
   /** Unmasked content to keep: x0 becomes x0 * mask + latent * (1 - mask); latent `[B, C, h, w]`, mask `[h, w]`. */
   readonly keep?: { readonly latent: Tensor; readonly mask: Float32Array } | undefined;
   /** Step caching, which starts anew with each pass. Cannot be combined with taps. */
-  readonly deepCache?: DeepCacheSettings | undefined;
+  readonly stepCache?: StepCacheSettings | undefined;
+  readonly changes?: NetworkChanges | undefined;
   readonly taps?: readonly string[] | undefined;
   /** Functions that modify values of network nodes. Cannot be combined with step caching. */
   readonly edit?: Edits | undefined;

@@ -1,5 +1,5 @@
 /** Denoiser of a sampling pass: evaluates the network with guidance and maps (x, sigma) to x0. */
-import { combineSignals, throwIfAborted } from '../../../errors.js';
+import { combineSignals, invalidOption, throwIfAborted } from '../../../errors.js';
 import type { DenoiseModel } from '../../../families/shared/denoise-model.js';
 import { GuidanceProjection } from '../../../sampling/adaptive-projection.js';
 import { type BranchPlan, planBranches } from '../../../sampling/branch-plan.js';
@@ -7,11 +7,16 @@ import { createDenoise } from '../../../sampling/denoiser.js';
 import { activeBranches, combinePredictions } from '../../../sampling/guidance.js';
 import {
   type BranchSpec,
+  type DiffusionNetwork,
   groupByShape,
   type LatentShape,
+  type NetworkChanges,
+  type NetworkRequest,
   type NetworkResult,
   type NetworkSession,
 } from '../../../sampling/network.js';
+import { scalings } from '../../../sampling/prediction.js';
+import { degradedLatents } from '../../../sampling/self-attention-guidance.js';
 import type { Denoise, Latent } from '../../../sampling/types.js';
 import { throwIfNotFinite } from '../../../tensor/finite.js';
 import { Tensor } from '../../../tensor/tensor.js';
@@ -19,7 +24,7 @@ import type { DenoiseRun } from './denoise-run.js';
 import type { DenoiseStep } from './denoise-step.js';
 import { editedNetwork } from './edited-network.js';
 import { sequentialGuidance } from './sequential-guidance.js';
-import { stepCached } from './step-cache.js';
+import { stepCached } from './step-caching/step-cache.js';
 
 /** Evaluates the network for one pass and keeps the results of the last evaluation. */
 export class GuidedDenoiser {
@@ -37,6 +42,8 @@ export class GuidedDenoiser {
   private readonly projection: GuidanceProjection | undefined;
   private readonly shape: LatentShape;
   private readonly session: NetworkSession;
+  /** Node with the self-attention that is read for self-attention guidance. */
+  private readonly attention: string | undefined;
   private readonly evaluate: Denoise;
   /** Aborted with `signal` or `finish`. */
   private readonly stop: AbortSignal | undefined;
@@ -53,18 +60,22 @@ export class GuidedDenoiser {
     const { projection, scale } = run.guidance;
     this.projection = projection && new GuidanceProjection(projection, scale);
     this.branches = this.plan.branches.map((branch) => withConcat(branch, extra));
-    let network = model.sequentialGuidance ? sequentialGuidance(model.network) : model.network;
+    const changed = changedNetwork(model.network, run.changes);
+    let network = model.sequentialGuidance ? sequentialGuidance(changed) : changed;
     if (run.edit) network = editedNetwork(network, run.edit);
-    if (run.deepCache) network = stepCached(network, run.deepCache);
+    const { selfAttention, perturbation } = run.guidance;
+    this.attention = selfAttention ? selfAttentionOf(changed, 'sag') : undefined;
+    if (perturbation) selfAttentionOf(changed, 'pag');
+    if (run.stepCache) network = stepCached(network, run.stepCache, run.sigmas);
     this.session = run.sessions.replace(network.prepare(this.branches, this.shape));
     this.evaluate = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
       this.predict(scaled, t, sigma),
     );
   }
 
-  /** Names of the branches of the last evaluation, in the order of the rows of its taps. */
+  /** Names of the branches of the last evaluation, in the order of the rows of its taps; perturbed ones are not tapped. */
   get conditions(): readonly string[] {
-    return this.active.map(({ name }) => name);
+    return this.active.flatMap(({ name, perturbed }) => (perturbed ? [] : [name]));
   }
 
   /** Predicts x0. @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
@@ -97,30 +108,77 @@ export class GuidedDenoiser {
 
   /** Returns the guided prediction. Branches whose conditioning differs in shape run in separate batches. */
   private async predict(scaled: Latent, timestep: number, sigma: number): Promise<Latent> {
-    const { guidance, taps } = this.run;
+    const { guidance } = this.run;
+    const taps = tapsWith(this.run.taps, this.attention);
     const { stop: signal } = this;
     const latents = Tensor.from(scaled, this.shape);
     const evaluation = { sigma, index: this.evaluations };
     const candidates = this.plan.at(this.evaluations);
     const active = activeBranches(this.branches, candidates, guidance.interval, sigma);
     const groups = groupByShape(this.branches, active);
+    const request = { latents, timestep, evaluation, signal };
     const results: NetworkResult[] = [];
-    for (const branches of groups)
-      results.push(await this.session.run({ latents, timestep, evaluation, branches, taps, signal }));
+    for (const branches of groups) {
+      const isTapped = !this.branches[branches[0]!]!.perturbed;
+      results.push(await this.session.run({ ...request, branches, taps: isTapped ? taps : undefined }));
+    }
     this.active = groups.flat().map((i) => this.branches[i]!);
+    const tapped = [...groups.entries()].filter(([, [first]]) => !this.branches[first!]!.perturbed);
     this.taps = joinTaps(
-      results.map((result) => result.taps),
-      groups.map((group) => group.map((i) => this.branches[i]!.name).join(', ')),
+      tapped.map(([i]) => this.requested(results[i]!.taps)),
+      tapped.map(([, group]) => group.map((i) => this.branches[i]!.name).join(', ')),
     );
     const [only] = results;
     const predictions =
       results.length === 1 ? only!.prediction : Tensor.cat(results.map(({ prediction }) => prediction));
     const combine = this.model.guide ?? combinePredictions;
     const { projection } = this;
-    const { rescale } = guidance;
-    const guided = combine(this.active, predictions.data, this.shape[0], { rescale, projection });
+    const { rescale, perturbation } = guidance;
+    const options = { rescale, projection, perturbation };
+    const combined = combine(this.active, predictions.data, this.shape[0], options);
+    const guided = await this.withSelfAttention(combined, request, groups, results);
     if (this.run.predictions) this.predicted = this.predictedOf(predictions, guided);
     return guided;
+  }
+
+  /**
+   * Adds self-attention guidance: the difference of a branch's prediction and the one for its latents, degraded where
+   * it attends. The branch is the base, or the first positive one without guidance.
+   */
+  private async withSelfAttention(
+    guided: Latent,
+    request: Omit<NetworkRequest, 'branches'> & { readonly latents: Tensor },
+    groups: readonly (readonly number[])[],
+    results: readonly NetworkResult[],
+  ): Promise<Latent> {
+    const { attention, model, run } = this;
+    if (attention === undefined) return guided;
+    const active = groups.flat();
+    const isOrdinary = (i: number): boolean => !this.branches[i]!.perturbed;
+    const branch = active.find((i) => this.branches[i]!.base) ?? active.find(isOrdinary)!;
+    const group = groups.findIndex((branches) => branches.includes(branch));
+    const [images] = this.shape;
+    const row = groups[group]!.indexOf(branch) * images;
+    const { prediction, taps } = results[group]!;
+    const own = prediction.slice([row, row + images]);
+    const { sigma } = request.evaluation;
+    const latents = degradedLatents(
+      request.latents,
+      own,
+      taps[attention]!.slice([row, row + images]),
+      scalings(model.prediction, sigma),
+      run.noiseSchedule.alpha(sigma),
+    );
+    const degraded = await this.session.run({ ...request, latents, branches: [branch] });
+    const scale = run.guidance.selfAttention ?? 0;
+    return guided.map((value, i) => value + scale * (own.data[i]! - degraded.prediction.data[i]!));
+  }
+
+  /** Returns the tapped values without those that only self-attention guidance reads. */
+  private requested(taps: Taps): Taps {
+    const { attention, run } = this;
+    if (attention === undefined || run.taps?.includes(attention)) return taps;
+    return Object.fromEntries(Object.entries(taps).filter(([name]) => name !== attention));
   }
 
   private predictedOf(predictions: Tensor, guided: Latent): GuidedDenoiser['predicted'] {
@@ -131,6 +189,24 @@ export class GuidedDenoiser {
       guided: Tensor.from(guided.slice(), this.shape),
     };
   }
+}
+
+/** @throws INVALID_OPTION for changes that the network does not support */
+function changedNetwork(network: DiffusionNetwork, changes: NetworkChanges | undefined): DiffusionNetwork {
+  const [first] = Object.entries(changes ?? {});
+  if (changes === undefined || first === undefined) return network;
+  if (network.changed) return network.changed(changes);
+  throw invalidOption(first[0], 'undefined (the model does not support this change)', first[1]);
+}
+
+/** @throws INVALID_OPTION if the network has no self-attention in its mid block, which the option needs */
+function selfAttentionOf({ selfAttention }: DiffusionNetwork, option: 'sag' | 'pag'): string {
+  if (selfAttention !== undefined) return selfAttention;
+  throw invalidOption(option, 'undefined (the model has no transformer in its mid block)', 'a scale');
+}
+
+function tapsWith(taps: readonly string[] | undefined, node: string | undefined) {
+  return node === undefined || taps?.includes(node) ? taps : [...(taps ?? []), node];
 }
 
 /** Adds the additional input channels to a branch's conditioning. */

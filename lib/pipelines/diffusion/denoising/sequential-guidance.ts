@@ -3,7 +3,10 @@
  * slightly slower.
  */
 import type {
+  CutTerm,
   DiffusionNetwork,
+  HeadRequest,
+  HeadResult,
   NetworkRequest,
   NetworkResult,
   NetworkSession,
@@ -18,6 +21,7 @@ export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork 
   return {
     inputs: network.inputs,
     cutPoints: network.cutPoints,
+    selfAttention: network.selfAttention,
     prepare: (branches, shape) => sequentialSession(network.prepare(branches, shape)),
     bytes: async (branches, shape, signal) => {
       const { session } = await network.bytes(branches, shape, signal);
@@ -41,7 +45,35 @@ function sequentialSession(session: NetworkSession): NetworkSession {
         ...(request.keep ? { kept } : {}),
       };
     },
+    ...(session.head ? { head: (request) => headsInTurn(session, request) } : {}),
     [Symbol.dispose]: () => session[Symbol.dispose](),
+  };
+}
+
+/** Evaluates the first block of each branch; if one fails, frees the results of the others. */
+async function headsInTurn(session: NetworkSession, request: HeadRequest): Promise<HeadResult> {
+  const results: HeadResult[] = [];
+  try {
+    for (const [i, branch] of request.branches.entries()) {
+      const { latents, previous } = request;
+      results.push(
+        await session.head!({
+          ...request,
+          branches: [branch],
+          latents: latents instanceof Tensor ? latents : latents[i]!,
+          previous: previous && [previous[i]!],
+        }),
+      );
+    }
+  } catch (error) {
+    for (const { states, residuals } of results)
+      for (const part of [...states, ...residuals]) part[Symbol.dispose]();
+    throw error;
+  }
+  return {
+    states: results.flatMap(({ states }) => states),
+    residuals: results.flatMap(({ residuals }) => residuals),
+    change: request.previous && Math.max(...results.map(({ change = 0 }) => change)),
   };
 }
 
@@ -59,10 +91,11 @@ async function inTurn(session: NetworkSession, request: NetworkRequest): Promise
 
 /** Returns the part of a request for its `i`th branch. */
 function onlyBranch({ latents, branches, resume, ...rest }: NetworkRequest, i: number): NetworkRequest {
+  const only = ({ weight, states }: CutTerm): CutTerm => ({ weight, states: [states[i]!] });
   return {
     ...rest,
     branches: [branches[i]!],
     latents: latents instanceof Tensor ? latents : latents[i]!,
-    ...(resume ? { resume: { point: resume.point, states: [resume.states[i]!] } } : {}),
+    ...(resume ? { resume: { point: resume.point, terms: resume.terms.map(only) } } : {}),
   };
 }
