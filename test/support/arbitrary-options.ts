@@ -123,6 +123,17 @@ function together({ sigmas, ...options }: Record<string, unknown>): Record<strin
   return { ...rest, ...plain, sigmas };
 }
 
+/** Removes options that conflict with others. */
+function withoutConflicts(options: Record<string, unknown>): Record<string, unknown> {
+  const { stepCache, sag, ...rest } = together(options);
+  const caches = rest.deepCache !== undefined || (stepCache !== undefined && stepCache !== 'none');
+  return {
+    ...rest,
+    ...(rest.deepCache === undefined && stepCache !== undefined ? { stepCache } : {}),
+    ...(sag !== undefined && !caches ? { sag } : {}),
+  };
+}
+
 /** Any valid combination of options, including none. */
 export function arbitraryOptions(
   fields: Fields,
@@ -131,5 +142,7 @@ export function arbitraryOptions(
   const all = entriesOf(fields)
     .filter(([, field]) => field.kind !== 'custom')
     .map(([name, field]) => [name, arbitraryValue(field, limits)] as const);
-  return fc.record(Object.fromEntries(all), { requiredKeys: [], noNullPrototype: true }).map(together);
+  return fc
+    .record(Object.fromEntries(all), { requiredKeys: [], noNullPrototype: true })
+    .map(withoutConflicts);
 }
