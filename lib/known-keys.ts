@@ -38,7 +38,7 @@ export function oneOf<T extends string>(
 ): T {
   const known = names.find((candidate) => candidate === value);
   if (known !== undefined) return known;
-  const others = orFile === undefined ? '' : `, or the path of an ${orFile}`;
+  const others = orFile === undefined ? '' : `, or the name or path of an ${orFile}`;
   const expected = `one of ${names.join(', ')}${others}`;
   throw invalidOption(name, expected, value, didYouMean(suggestValue(value, names)));
 }

@@ -1,25 +1,17 @@
 /** LoRA files of a folder by name, as tags in prompts refer to them. */
-import { basename, extname, relative, resolve, sep } from 'node:path';
+import { extname } from 'node:path';
 import { openWeights } from '../checkpoint/formats/open-weights.js';
 import { SafelightError } from '../errors.js';
 import { FileCache } from '../files/file-cache.js';
-import { listFiles } from '../files/list.js';
+import { fileNamed, listNamed, type NamedFile, quotedName } from '../files/named-files.js';
 import { nearest } from '../suggest.js';
 
 /** A LoRA of a folder. */
-export interface LoraEntry {
-  /** File name without extension. */
-  readonly name: string;
+export interface LoraEntry extends NamedFile {
   /** Name under which it was trained (`ss_output_name`), if the file states another one. */
   readonly alias: string | undefined;
-  /** Absolute path. */
-  readonly path: string;
-  /** Path relative to the folder, with `/`. */
-  readonly file: string;
 }
 
-/** Characters of a name quoted in messages. */
-const MAX_SHOWN = 100;
 const EXTENSIONS: ReadonlySet<string> = new Set(['.safetensors', '.pt', '.bin', '.ckpt']);
 
 /** A folder of LoRAs with its subfolders. It is read on every call, so that new files are found. */
@@ -49,7 +41,7 @@ export class LoraFolder {
     const found: (LoraEntry | SafelightError)[] = [];
     let all: readonly LoraEntry[] | undefined;
     for (const name of names) {
-      const byFile = named(files, name, (entry) => entry.name) ?? named(files, name, pathOf);
+      const byFile = fileNamed(files, name);
       // Aliases are in the headers of all files, which are read only if they are needed.
       if (!byFile) all ??= await this.list();
       found.push(byFile ?? aliased(all ?? [], name) ?? this.notFound(name, all ?? []));
@@ -58,18 +50,13 @@ export class LoraFolder {
   }
 
   private async files(): Promise<LoraEntry[]> {
-    const root = resolve(this.path);
-    const paths = await listFiles(root, (name) => EXTENSIONS.has(extname(name).toLowerCase()));
-    return paths.map((path) => ({
-      ...{ name: basename(path, extname(path)), alias: undefined, path },
-      file: relative(root, path).split(sep).join('/'),
-    }));
+    return (await listNamed(this.path, EXTENSIONS)).map((file) => ({ ...file, alias: undefined }));
   }
 
   private unreadable(name: string, cause: unknown): SafelightError {
     return new SafelightError(
       'ADAPTER_NOT_FOUND',
-      `The prompt names the LoRA ${shown(name)}, but the folder of LoRAs ${this.path} cannot be read; create it and put the file there`,
+      `The prompt names the LoRA ${quotedName(name)}, but the folder of LoRAs ${this.path} cannot be read; create it and put the file there`,
       { cause },
     );
   }
@@ -86,36 +73,15 @@ export class LoraFolder {
           : `did you mean ${similar}?`;
     return new SafelightError(
       'ADAPTER_NOT_FOUND',
-      `No LoRA is named ${shown(name)} in the folder ${this.path}, which has ${counted(entries.length)}; ${hint}`,
+      `No LoRA is named ${quotedName(name)} in the folder ${this.path}, which has ${counted(entries.length)}; ${hint}`,
     );
   }
-}
-
-/** Returns the entry with this name; an exact match precedes one that differs in case. */
-function named(
-  entries: readonly LoraEntry[],
-  name: string,
-  spelling: (entry: LoraEntry) => string,
-): LoraEntry | undefined {
-  const target = name.toLowerCase();
-  return (
-    entries.find((entry) => spelling(entry) === name) ??
-    entries.find((entry) => spelling(entry).toLowerCase() === target)
-  );
 }
 
 /** Returns the entry with this alias. As in A1111, an alias of several files has no meaning. */
 function aliased(entries: readonly LoraEntry[], name: string): LoraEntry | undefined {
   const [only, ...others] = entries.filter(({ alias }) => alias?.toLowerCase() === name.toLowerCase());
   return others.length === 0 ? only : undefined;
-}
-
-function pathOf({ file }: LoraEntry): string {
-  return file.slice(0, file.length - extname(file).length);
-}
-
-function shown(name: string): string {
-  return JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}...` : name);
 }
 
 function counted(count: number): string {

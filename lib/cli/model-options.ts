@@ -26,11 +26,12 @@ export interface RunOptions {
   readonly memory?: 'fast' | 'balanced' | 'lean';
 }
 
-/** Folders and files that prompts refer to. */
+/** Folders and files that prompts and options refer to. */
 export interface PromptFileFlags {
   readonly loras?: string;
   readonly embeddings?: string;
   readonly wildcards?: string;
+  readonly upscalers?: string;
   readonly styles?: string;
 }
 
@@ -71,14 +72,24 @@ export function addPromptFiles(command: Command): Command {
       'embeddings (textual inversion), used by their names; searched recursively',
     )
     .option('--wildcards <folder>', 'files for --dynamic-prompts: __NAME__ is a line of NAME.txt')
+    .option(
+      '--upscalers <folder>',
+      'upscaler models for --hires-upscaler, by their names; searched recursively',
+    )
     .option('--styles <file>', "styles for --style, in A1111's CSV format");
 }
 
 /** Returns the paths of the folders and files that prompts refer to. */
-export function promptFiles({ loras, embeddings, wildcards, styles }: PromptFileFlags): PromptFileOptions {
+export function promptFiles({
+  loras,
+  embeddings,
+  wildcards,
+  upscalers,
+  styles,
+}: PromptFileFlags): PromptFileOptions {
   return defined({
     ...{ loraFolder: loras, embeddingFolder: embeddings },
-    ...{ wildcardFolder: wildcards, stylesFile: styles },
+    ...{ wildcardFolder: wildcards, upscalerFolder: upscalers, stylesFile: styles },
   });
 }
 

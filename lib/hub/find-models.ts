@@ -4,8 +4,15 @@ import { join, resolve } from 'node:path';
 import { SafelightError } from '../errors.js';
 
 /** Folders inside a folder of models that hold other files than models. */
-export const adapterFolders = { loras: 'loras', embeddings: 'embeddings', wildcards: 'wildcards' } as const;
-const NOT_MODELS: ReadonlySet<string> = new Set(Object.values(adapterFolders));
+export const adapterFolders = {
+  ...{ loras: 'loras', embeddings: 'embeddings', wildcards: 'wildcards', upscalers: 'upscalers' },
+} as const;
+/** Folders inside a folder of models that hold upscalers, under our name and under A1111's. */
+export const upscalerFolders = [
+  adapterFolders.upscalers,
+  ...['ESRGAN', 'RealESRGAN', 'SwinIR', 'DAT'],
+] as const;
+const notModels: ReadonlySet<string> = new Set([...Object.values(adapterFolders), ...upscalerFolders]);
 
 /** Extensions of weights files. */
 export const weightsEnding = /\.(?:safetensors|sft|gguf|ckpt|pt|pth|bin)$/i;
@@ -34,7 +41,7 @@ export type OnSkipped = (file: string, reason: string) => void;
 /**
  * Returns every weights file below the folder, and every folder that is one model (a diffusers folder, or a component
  * with its config), in the order of their names. Links are followed; each folder is searched once. Hidden files and
- * folders, empty files, dangling links and the folders of adapters are skipped.
+ * folders, empty files, dangling links and the folders of adapters and upscalers are skipped.
  * @throws FILE_NOT_FOUND if the folder itself cannot be read
  */
 export async function findModels(
@@ -75,7 +82,7 @@ class Search {
     const lone = file === '' ? undefined : onlyCheckpoint(names);
     const hasIndex = names.some((name) => INDEX.test(name));
     for (const name of names.sort((a, b) => a.localeCompare(b))) {
-      if ((hasIndex && SHARD.test(name)) || (file === '' && NOT_MODELS.has(name))) continue;
+      if ((hasIndex && SHARD.test(name)) || (file === '' && notModels.has(name))) continue;
       const below = file === '' ? name : `${file}/${name}`;
       await this.entry(join(path, name), below, name === lone ? file : nameOf(below));
     }

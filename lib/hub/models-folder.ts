@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesUnder } from './cache.js';
 import { infoOf } from './civitai.js';
-import { adapterFolders, type FoundModel, findModels } from './find-models.js';
+import { adapterFolders, type FoundModel, findModels, upscalerFolders } from './find-models.js';
 import { parsedJson } from './json.js';
 
 export interface ModelFile {
@@ -17,9 +17,10 @@ export interface ModelFile {
   readonly civitai: number | undefined;
 }
 
-/** Returns every model below the folder, as `serve --models` does, and adapters; empty if it does not exist. */
+/** Returns every model below the folder, as `serve --models` does, adapters and upscalers; empty if it does not exist. */
 export async function modelFiles(folder: string): Promise<ModelFile[]> {
-  const adapters = Object.values(adapterFolders).map((name) => filesIn(join(folder, name), `${name}/`));
+  const others = [...new Set([...Object.values(adapterFolders), ...upscalerFolders])];
+  const adapters = others.map((name) => filesIn(join(folder, name), `${name}/`));
   const models = (await Promise.all([filesIn(folder, ''), ...adapters])).flat();
   return Promise.all(
     models.map(async ({ path, name, form }) => ({

@@ -48,8 +48,6 @@ function withoutDefaults(fields: Fields, json: Readonly<Record<string, Json>>): 
     const value = json[name];
     if (value === undefined || !isSerializable(field)) return [];
     if (field.kind === 'object' && isJsonObject(value)) return [[name, withoutDefaults(field.fields, value)]];
-    // Files exist on one machine only.
-    if (field.kind === 'choice' && !field.values.some((known) => known === value)) return [];
     const fallback = defaultOf(field);
     return value === fallback ? [] : [[name, value]];
   });

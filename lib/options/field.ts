@@ -89,8 +89,13 @@ interface ChoiceSpec<V extends string> extends Declared {
   readonly otherLabels?: Readonly<Record<string, V>>;
   /** Value of every other label when reading. */
   readonly otherwise?: V;
-  /** Other accepted values: paths of a kind of file, such as `upscaler model`. JSON does not contain them. */
+  /**
+   * Other accepted values: names of files of a kind, such as `upscaler model`, in a folder of them. Only TypeScript and the
+   * command line also accept their paths.
+   */
   readonly orFile?: string;
+  /** Returns A1111's label of such a file. */
+  readonly labelOfFile?: (name: string) => string;
 }
 export interface ChoiceField<V extends string = string> extends ChoiceSpec<V> {
   readonly kind: 'choice';

@@ -1,10 +1,10 @@
 /** JSON schemas of options, for validating jobs within the limits of a server and for the OpenAPI document. */
 import { z } from 'zod';
 import { descending } from './check.js';
-import { boundOf, entriesOf, type Field, type Fields, isSerializable } from './field.js';
+import { boundOf, type ChoiceField, entriesOf, type Field, type Fields, isSerializable } from './field.js';
 import { INFINITY, isUnbounded } from './json.js';
 import type { Limits } from './limits.js';
-import { rangeOf } from './validate.js';
+import { fileNamePattern, MAX_FILE_NAME, rangeOf } from './validate.js';
 
 /** Smallest side length in pixels; the model's own divisor is checked once it is loaded. */
 const MIN_SIDE = 8;
@@ -54,8 +54,7 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'boolean':
       return z.boolean();
     case 'choice':
-      // Files exist on this machine only.
-      return z.enum(field.values);
+      return field.orFile === undefined ? z.enum(field.values) : nameOrChoice(field, field.orFile);
     case 'name':
       return z.string().max(MAX_NAME_LENGTH);
     case 'text':
@@ -92,6 +91,14 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'object':
       return z.strictObject(shapeOf(field.fields, limits));
   }
+}
+
+/** Accepts the choices and names of files in the server's folder, but no paths. */
+function nameOrChoice({ values }: ChoiceField, kind: string): z.ZodType {
+  const name = z.string().min(1).max(MAX_FILE_NAME).regex(fileNamePattern);
+  return z.union([z.enum(values), name], {
+    error: `expected one of ${values.join(', ')}, or the name of an ${kind} without a path`,
+  });
 }
 
 function orInfinity(schema: z.ZodType): z.ZodType {

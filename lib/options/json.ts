@@ -5,7 +5,7 @@
 
 import { oneOf } from '../known-keys.js';
 import { entriesOf, type Field, type Fields, type OptionsOf } from './field.js';
-import { type CheckContext, checkGiven } from './validate.js';
+import { type CheckContext, checkGiven, isPlainFileName } from './validate.js';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
@@ -52,9 +52,9 @@ function valuesFromJson(fields: Fields, json: { readonly [name: string]: unknown
   for (const [name, field] of entriesOf(fields)) {
     const value = values[name];
     if (field.kind === 'object' && isPlain(value)) values[name] = valuesFromJson(field.fields, value);
-    else if (field.kind === 'choice' && field.orFile !== undefined && value !== undefined)
-      oneOf(name, value, field.values);
-    else if (isUnbounded(field))
+    else if (field.kind === 'choice' && field.orFile !== undefined && value !== undefined) {
+      if (!isPlainFileName(value)) oneOf(name, value, field.values);
+    } else if (isUnbounded(field))
       values[name] = Array.isArray(value) ? value.map(numberFromJson) : numberFromJson(value);
     if (values[name] === undefined) delete values[name];
   }

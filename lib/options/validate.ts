@@ -92,7 +92,8 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
     case 'boolean':
       return check.boolean(name, value);
     case 'choice':
-      return field.orFile !== undefined && isFileName(value)
+      // Names of files are looked up when their folder is known.
+      return field.orFile !== undefined && isFileReference(value)
         ? value
         : check.oneOf(name, value, field.values, field.orFile);
     case 'name':
@@ -128,9 +129,25 @@ function validateField(name: string, field: Field, value: unknown, context: Chec
   }
 }
 
-/** True for the path of a file, which unlike a name has an ending or a separator. */
-export function isFileName(value: unknown): value is string {
-  return typeof value === 'string' && /[./\\]/.test(value) && !value.includes('\0');
+/** Longest name of a file in a folder, in characters. */
+export const MAX_FILE_NAME = 200;
+
+/** Matches names of files in a folder, which unlike paths have no separator. */
+export const fileNamePattern = /^[^/\\]+$/;
+
+/** True for the name or the path of a file. */
+function isFileReference(value: unknown): value is string {
+  return typeof value === 'string' && value.trim() !== '' && !value.includes('\0');
+}
+
+/** True for the path of a file, which unlike most names has an ending or a separator. */
+export function isFileName(value: string): boolean {
+  return /[./\\]/.test(value);
+}
+
+/** True for a name without a path, as JSON may contain it. */
+export function isPlainFileName(value: unknown): value is string {
+  return isFileReference(value) && value.length <= MAX_FILE_NAME && fileNamePattern.test(value);
 }
 
 /** Returns the bounds of a numeric option, or of each of its numbers. */

@@ -28,9 +28,7 @@ export function parametersOf(
 
 /** Returns Safelight's exact options of an image as JSON. */
 export function exactOptionsOf(facts: ModelFacts, settings: Settings, size: Size, seeds: ImageSeeds): string {
-  const isFile = settings.hires !== undefined && typeof settings.hires.upscaler !== 'string';
-  const unwritten = isFile ? [...settings.unwritten, 'hires.upscaler'] : settings.unwritten;
-  return formatExact(facts.name, optionsOf(settings, size, seeds), unwritten);
+  return formatExact(facts.name, optionsOf(settings, size, seeds), settings.unwritten);
 }
 
 /**

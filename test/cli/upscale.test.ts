@@ -1,4 +1,5 @@
 import { copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, extname } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import { start, startSession, workFolder } from '../support/cli.js';
@@ -146,8 +147,8 @@ describe('safelight generate --hires-upscaler', () => {
     '2',
     '--hires-upscaler',
   ];
-  const generated = (upscaler: string, output: string) =>
-    run(['generate', 'an apple', ...second, upscaler, '--seed', '1', '--output', output]);
+  const generated = (upscaler: string, output: string, ...more: string[]) =>
+    run(['generate', 'an apple', ...second, upscaler, '--seed', '1', '--output', output, ...more]);
 
   it('enlarges the image with a model', async () => {
     const [output, other] = ['model.png', 'lanczos.png'].map(folder.file) as [string, string];
@@ -156,6 +157,22 @@ describe('safelight generate --hires-upscaler', () => {
     expect(await size(output)).toMatchObject({ width: 64, height: 64 });
     const [a, b] = await Promise.all([output, other].map((file) => sharp(file).raw().toBuffer()));
     expect(a).not.toEqual(b);
+  });
+
+  it('finds the model in the folder of upscalers by its name', async () => {
+    const [output, byPath] = ['named.png', 'model.png'].map(folder.file) as [string, string];
+    const name = basename(model, extname(model)).toUpperCase();
+    expect((await generated(name, output, '--upscalers', dirname(model))).code).toBe(0);
+    const [a, b] = await Promise.all([output, byPath].map((file) => sharp(file).raw().toBuffer()));
+    expect(a).toEqual(b);
+    const unknown = await generated(`${name}x`, output, '--upscalers', dirname(model));
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean') });
+    expect(unknown.stderr).not.toContain('Loading');
+    const missing = await generated(name, output, '--upscalers', folder.file('nowhere'));
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('--upscalers') });
+    const alone = folder.file('alone.png');
+    const { code } = await run(['upscale', byPath, '-m', name, '--upscalers', dirname(model), '-o', alone]);
+    expect([code, existsSync(alone)]).toEqual([0, true]);
   });
 
   it('rejects unknown names and other files before the model is loaded', async () => {

@@ -189,11 +189,12 @@ describe('parameters written by A1111', () => {
       ...[
         'Hypernetwork <hypernet:bad:1>',
         'LoRA hidden',
+        'Hires upscaler R-ESRGAN 4x+',
         'Sampler DPM++ 2M CFG++',
         'Schedule type Bong Tangent',
       ],
       ...['Model v1-5', 'VAE mse.safetensors', 'Face restoration CodeFormer', 'Refiner xl [1]'],
-      ...['Refiner switch at 0.8', 'NGMS 0.5', 'Hires upscaler R-ESRGAN 4x+'],
+      ...['Refiner switch at 0.8', 'NGMS 0.5'],
       ...['ControlNet 0 Module: canny, Weight: 1', 'ADetailer model face.pt'],
     ]);
     expect(restored.options).toMatchObject({ clipSkip: 2, schedule: 'Automatic', hires: { scale: 2 } });

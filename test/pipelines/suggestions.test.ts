@@ -113,7 +113,6 @@ describe('an unknown value', () => {
     [{ fill: 'latent noise' }, 'noise'],
     [{ resizeMode: 'Crop and resize' }, 'crop'],
     [{ posterior: 'means' }, 'mean'],
-    [{ hires: { upscaler: 'Latent (bicubic)' } }, 'latent_bicubic'],
     [{ sampler: 'eulr' }, 'euler'],
     [{ sampler: 'DPM++ 2M Karas' }, "dpmpp_2m with schedule: 'karras'"],
     [{ sampler: 'dpm++2s a exponentail' }, "dpmpp_2s_a with schedule: 'exponential'"],

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
+import type { PromptFiles } from '../../pipelines/prompt-files.js';
 import type { OnWarning } from '../../warnings.js';
 import { Interruption, UsageError } from '../failure.js';
 import { addGenerateOptions, type GenerateFlags, toGenerateOptions } from '../generate-options.js';
@@ -131,9 +132,9 @@ async function run(
 }
 
 /** @throws FILE_NOT_FOUND for a folder that does not exist */
-async function checkFolders({ loras, embeddings, wildcards }: PromptFileFlags): Promise<void> {
+async function checkFolders({ loras, embeddings, wildcards, upscalers }: PromptFileFlags): Promise<void> {
   const { kindOf } = await import('../../files/read.js');
-  for (const [flag, path] of Object.entries({ loras, embeddings, wildcards }))
+  for (const [flag, path] of Object.entries({ loras, embeddings, wildcards, upscalers }))
     if (path !== undefined && (await kindOf(path)) !== 'folder')
       throw new SafelightError(
         'FILE_NOT_FOUND',
@@ -159,23 +160,25 @@ export async function checkBeforeLoading(
     resolveOptions(options, {}, anySize, condition);
   }
   await checkImageOutput(flags.output, flags.json);
-  await checkUpscaler(options.hires?.upscaler);
   if (typeof options.init === 'string') await checkInput(options.init, 'image');
   if (typeof options.mask === 'string') await checkInput(options.mask, 'mask');
   await checkFolders(flags);
   const { checkPrompts } = await import('../../pipelines/diffusion/prompts/check-prompts.js');
   const { openPromptFiles } = await import('../../pipelines/prompt-files.js');
   const files = openPromptFiles(promptFiles(flags));
+  await checkUpscaler(options.hires?.upscaler, files);
   // Without a seed, the prompts of the generation are drawn from another random one.
   await checkPrompts(resolveOptions(options, {}, anySize, undefined, files));
 }
 
-/** @throws FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL for a file that is no upscaler model */
-async function checkUpscaler(upscaler: string | undefined): Promise<void> {
+/** @throws ADAPTER_NOT_FOUND, FILE_NOT_FOUND, INVALID_FILE, UNSUPPORTED_MODEL for a file that is no upscaler model */
+async function checkUpscaler(upscaler: string | undefined, files: PromptFiles): Promise<void> {
   if (upscaler === undefined) return;
   const { isUpscalerName } = await import('../../options/settings/hires.js');
   if (isUpscalerName(upscaler)) return;
-  await checkInput(upscaler, 'upscaler model');
+  const { upscalerPath } = await import('../../pipelines/upscale/upscaler-folder.js');
+  const path = await upscalerPath(upscaler, files.upscalers);
+  await checkInput(path, 'upscaler model');
   const { openUpscaler } = await import('../../checkpoint/open-upscaler.js');
-  await openUpscaler(upscaler);
+  await openUpscaler(path);
 }

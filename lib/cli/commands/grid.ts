@@ -104,8 +104,8 @@ async function grid(prompt: string | undefined, flags: Flags): Promise<void> {
 
 /** Returns the options of cells that name different prompts or files, which are checked before the model is loaded. */
 function distinct(cells: readonly GenerateOptions[]): GenerateOptions[] {
-  const keyOf = ({ prompt, negative, init, mask, loras, styles, class: label }: GenerateOptions) =>
-    JSON.stringify([prompt, negative, init, mask, loras, styles, label]);
+  const keyOf = ({ prompt, negative, init, mask, loras, styles, class: label, hires }: GenerateOptions) =>
+    JSON.stringify([prompt, negative, init, mask, loras, styles, label, hires?.upscaler]);
   return [...new Map(cells.map((cell) => [keyOf(cell), cell])).values()];
 }
 

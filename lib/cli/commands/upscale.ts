@@ -18,6 +18,7 @@ import { checkImageOutput } from '../save-images.js';
 
 interface Flags extends RunOptions, CommonOptions {
   readonly model?: string;
+  readonly upscalers?: string;
   readonly output?: string;
   readonly scale?: number;
   readonly tile?: number;
@@ -31,7 +32,11 @@ export function upscaleCommand(): Command {
       'Enlarge or restore an image with an ESRGAN, Real-ESRGAN, SwinIR or DAT model. Alpha is kept.',
     )
     .argument('<image>', 'PNG, JPEG, WebP, AVIF, GIF or TIFF')
-    .option('-m, --model <file>', 'the model, a .pth, .pt or .safetensors file')
+    .option(
+      '-m, --model <file>',
+      'the model, a .pth, .pt or .safetensors file, or its name in the folder of upscalers',
+    )
+    .option('--upscalers <folder>', 'models for --model by their names; searched recursively')
     .option(
       '-o, --output <file>',
       '.png, .jpg or .webp, - for stdout; an existing file is replaced. Default a new file NAME-upscaled.png',
@@ -61,18 +66,21 @@ export function upscaleCommand(): Command {
 }
 
 async function upscale(path: string, flags: Flags): Promise<void> {
-  const { model, output, scale, tile, overlap, backend, storage, threads, memory, json, quiet } = flags;
+  const { model, upscalers, output, scale, tile, overlap, backend, storage, threads, memory, json, quiet } =
+    flags;
   if (model === undefined) throw new UsageError('missing --model, the file of the model');
   await checkInput(path, 'image');
   await checkImageOutput(output, json);
   const { Upscaler } = await import('../../pipelines/upscale/upscaler.js');
+  const { UpscalerFolder, upscalerPath } = await import('../../pipelines/upscale/upscaler-folder.js');
+  const file = upscalers === undefined ? model : await upscalerPath(model, new UpscalerFolder(upscalers));
   const start = performance.now();
   const progress = createProgress({ quiet: quiet ?? false });
   const warnings = collectWarnings(json, progress.clear);
   try {
     const { image, info } = await interruptible(async (signal) => {
       const control = { signal, onProgress: progress.show };
-      const upscaler = await Upscaler.load(model, {
+      const upscaler = await Upscaler.load(file, {
         ...withoutUndefined({ backend, storage, threads, memory }),
         ...control,
         onWarning: ({ code, message }) => warnings.add(code, message),
@@ -87,12 +95,17 @@ async function upscale(path: string, flags: Flags): Promise<void> {
       }
     });
     progress.clear();
-    const file = await save(image, path, output);
+    const saved = await save(image, path, output);
     const seconds = Math.round(performance.now() - start) / 1000;
     const { width, height } = image;
     if (json)
-      return printJson({ images: [{ file, width, height }], model: info, seconds, warnings: warnings.list });
-    print(`${file}  ${width}x${height}, ${info.architecture} x${info.scale}`);
+      return printJson({
+        images: [{ file: saved, width, height }],
+        model: info,
+        seconds,
+        warnings: warnings.list,
+      });
+    print(`${saved}  ${width}x${height}, ${info.architecture} x${info.scale}`);
     print(`1 image in ${duration(seconds)}`);
   } finally {
     progress.clear();

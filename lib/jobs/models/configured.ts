@@ -5,7 +5,7 @@ import { modelKind } from '../../families/registry.js';
 import { recognizeModel } from '../../families/shared/recognize.js';
 import { kindOf } from '../../files/read.js';
 import { bundledModel, bundledModels } from '../../hub/bundled.js';
-import { adapterFolders, findModels } from '../../hub/find-models.js';
+import { adapterFolders, findModels, upscalerFolders } from '../../hub/find-models.js';
 import { locateModel } from '../../hub/locate.js';
 import type { PromptFileOptions } from '../../pipelines/prompt-files.js';
 import { type ConfiguredModel, parseModel } from './catalog.js';
@@ -65,7 +65,7 @@ export async function configuredModels(options: ConfiguredOptions): Promise<Conf
   );
 }
 
-/** Returns the folders of LoRAs, embeddings and wildcards in a folder of models. */
+/** Returns the folders of LoRAs, embeddings, wildcards and upscalers in a folder of models. */
 export function promptFoldersIn(models: string | undefined): PromptFileOptions {
   if (models === undefined) return {};
   const { loras, embeddings, wildcards } = adapterFolders;
@@ -73,6 +73,7 @@ export function promptFoldersIn(models: string | undefined): PromptFileOptions {
     loraFolder: join(models, loras),
     embeddingFolder: join(models, embeddings),
     wildcardFolder: join(models, wildcards),
+    upscalerFolder: upscalerFolders.map((name) => join(models, name)),
   };
 }
 

@@ -3,6 +3,7 @@ import type { SamplerName } from '../../sampling/samplers/index.js';
 import type { ScheduleName } from '../../sampling/schedules/index.js';
 import type { Interpolation } from '../../tensor/interpolate.js';
 import { boolean, choice, integer, name, number, type OptionsOf, object, side, text } from '../field.js';
+import { upscalerLabel } from '../upscaler-names.js';
 
 /** Interpolation of each latent upscaler; the names follow A1111. */
 export const latentUpscalers = {
@@ -45,11 +46,14 @@ const fields = {
     above: true,
   }),
   /**
-   * Upscaler: `latent` (default) and `latent_*` enlarge the latent; `lanczos`, `nearest` and the path of an upscaler model,
-   * such as `4x.safetensors`, the decoded image. The HTTP APIs do not accept paths.
+   * Upscaler: `latent` (default) and `latent_*` enlarge the latent; `lanczos`, `nearest` and upscaler models the decoded
+   * image. A model is given by its name in the folder of upscalers, such as `4x-UltraSharp`, or by its path, such as
+   * `4x.safetensors`. The HTTP APIs do not accept paths.
    */
   upscaler: choice(upscalers, {
-    description: 'upscaler of the image or its latent, or the file of an upscaler model; default latent',
+    description:
+      'upscaler of the image or its latent, or an upscaler model by its name in the folder of upscalers or its file; default latent',
+    labelOfFile: upscalerLabel,
     orFile: 'upscaler model',
     flag: { argument: 'name|file' },
     default: 'latent',

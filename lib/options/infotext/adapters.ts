@@ -1,6 +1,9 @@
 /** LoRAs and embeddings in generation parameters: tags in the prompts, `Lora hashes` and `TI hashes`. */
 import { extractTags, isLoraKind } from '../../conditioning/network-tags.js';
+import { defined } from '../../defined.js';
 import type { GenerationOptions } from '../declarations/generation.js';
+import { hiresFields } from '../declarations/hires.js';
+import { upscalerLabel, upscalerNamed } from '../upscaler-names.js';
 
 export interface UnrestoredSetting {
   /** Field name as A1111 writes it (`VAE`, `Hires upscaler`), or the kind of a missing adapter (`LoRA`, `Embedding`). */
@@ -17,13 +20,17 @@ export interface KnownAdapter {
   readonly hash?: string | undefined;
 }
 
-/** Available adapters; a missing list is unknown and nothing is reported about it. */
+/** Available adapters and upscalers; nothing is reported about LoRAs and embeddings whose list is missing. */
 export interface KnownAdapters {
   readonly loras?: readonly KnownAdapter[] | undefined;
   readonly embeddings?: readonly KnownAdapter[] | undefined;
+  /** Upscaler models for `hires.upscaler`. Without the list, none is available. */
+  readonly upscalers?: readonly { readonly name: string }[] | undefined;
 }
 
 type Texts = Readonly<Record<string, string>>;
+
+const UPSCALER_LABEL = hiresFields.hires.fields.upscaler.infotext.label;
 
 /** Labels of networks that cannot be restored, by the kind of their tag. */
 const UNSUPPORTED: ReadonlyMap<string, string> = new Map([['hypernet', 'Hypernetwork']]);
@@ -56,6 +63,26 @@ export function withRenamedLoras(
     ...(prompt === undefined ? {} : { prompt: renamed(prompt) }),
     ...(hires?.prompt === undefined ? {} : { hires: { ...hires, prompt: renamed(hires.prompt) } }),
   };
+}
+
+/** Returns the name under which an upscaler of the second pass is available; undefined if it is not. */
+export function knownUpscaler(name: string, { upscalers = [] }: KnownAdapters): string | undefined {
+  const isBuiltIn = hiresFields.hires.fields.upscaler.values.some((known) => known === name);
+  return isBuiltIn ? name : upscalerNamed(upscalers, name)?.name;
+}
+
+/** Renames the upscaler of the second pass as it is named here, or removes it if it is not available. */
+export function withKnownUpscaler(options: GenerationOptions, adapters: KnownAdapters): GenerationOptions {
+  const { upscaler, ...hires } = options.hires ?? {};
+  if (upscaler === undefined) return options;
+  return { ...options, hires: { ...hires, ...defined({ upscaler: knownUpscaler(upscaler, adapters) }) } };
+}
+
+/** Returns the upscaler of the second pass if it is not available. */
+export function missingUpscaler({ hires }: GenerationOptions, adapters: KnownAdapters): UnrestoredSetting[] {
+  const { upscaler } = hires ?? {};
+  if (upscaler === undefined || knownUpscaler(upscaler, adapters) !== undefined) return [];
+  return [{ name: UPSCALER_LABEL, value: upscalerLabel(upscaler) }];
 }
 
 /** Lists the networks of the prompts of both passes that are not available; see `missingAdapters`. */

@@ -9,7 +9,9 @@ import { EXACT_KEY, parseExact } from '../exact.js';
 import {
   type KnownAdapters,
   missingAdaptersOf,
+  missingUpscaler,
   type UnrestoredSetting,
+  withKnownUpscaler,
   withRenamedLoras,
 } from './adapters.js';
 import { type LabeledOption, optionsByLabel } from './labels.js';
@@ -39,8 +41,8 @@ type Texts = Readonly<Record<string, string>>;
  * is parsed as generation parameters, as written by A1111, Safelight and compatible programs. As in A1111, a missing
  * `RNG` in parameters of other programs means GPU noise (`rng: 'cuda'`) and a missing `Schedule type` means
  * `Automatic`. Accepts any text; `generate` validates the options.
- * @param adapters available LoRAs and embeddings: tags of LoRAs with other names are renamed by their hashes, and
- *   missing adapters are listed in `unrestored`
+ * @param adapters available LoRAs, embeddings and upscalers: tags of LoRAs with other names are renamed by their hashes,
+ *   and missing adapters and upscalers are listed in `unrestored`
  * @throws INVALID_OPTION if `texts` is neither a string nor an object
  */
 export function restoreOptions(texts: string | Texts, adapters: KnownAdapters = {}): Restored {
@@ -53,8 +55,16 @@ export function restoreOptions(texts: string | Texts, adapters: KnownAdapters = 
   const { fields } = parseParameters(texts.parameters ?? '');
   const { model, unknown } = exact;
   const options = withRenamedLoras(exact.options, fields, adapters);
-  const unrestored = [...unknown, ...missingAdaptersOf(options, fields, adapters)];
-  return { options, model, unrestored, warnings: warningsOf(unrestored) };
+  const unrestored = [
+    ...unknown,
+    ...missingAdaptersOf(options, fields, adapters),
+    ...missingUpscaler(options, adapters),
+  ];
+  return {
+    options: withKnownUpscaler(options, adapters),
+    model,
+    ...{ unrestored, warnings: warningsOf(unrestored) },
+  };
 }
 
 function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
@@ -84,9 +94,16 @@ function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
   for (const [name, group] of Object.entries(groups))
     if (Object.keys(group).length > 0) Object.assign(options, { [name]: group });
   const restored = withRenamedLoras(withHires(options, { ...samplers.hires, ...hires }), fields, adapters);
-  const unrestored = missingAdaptersOf(restored, fields, adapters);
+  const unrestored = [
+    ...missingAdaptersOf(restored, fields, adapters),
+    ...missingUpscaler(restored, adapters),
+  ];
   for (const [name, value] of lost) unrestored.push({ name, value });
-  return { options: restored, model: fields.Model, unrestored, warnings: warningsOf(unrestored) };
+  return {
+    options: withKnownUpscaler(restored, adapters),
+    model: fields.Model,
+    ...{ unrestored, warnings: warningsOf(unrestored) },
+  };
 }
 
 /** Adds the second pass. `Denoising strength` of a text with a second pass refers to that pass. */

@@ -12,7 +12,7 @@ export function textOf(field: Field, value: unknown): string {
     case 'boolean':
       return (field.words ?? WORDS)[value ? 1 : 0];
     case 'choice':
-      return field.labels?.[String(value)] ?? String(value);
+      return field.labels?.[String(value)] ?? field.labelOfFile?.(String(value)) ?? String(value);
     case 'interval':
       return Array.isArray(value) ? value.join(' to ') : String(value);
     case 'numbers':
@@ -62,7 +62,10 @@ export function parseValue(field: Field, text: string): unknown {
       return index < 0 ? undefined : Boolean(index) === field.default ? null : Boolean(index);
     }
     case 'choice':
-      return choiceOf(field, text);
+      // Any other text is the name of a file, which may not be available here.
+      return (
+        choiceOf(field, text) ?? (field.orFile === undefined || text.trim() === '' ? undefined : text.trim())
+      );
     case 'text':
       return text;
     case 'interval': {

@@ -1,6 +1,7 @@
 /** Resolves the options of the second, larger pass to the settings of the pipeline. */
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { invalidOption } from '../../errors.js';
+import { weightsEnding } from '../../hub/find-models.js';
 import { resolveSampler } from '../../sampling/samplers/index.js';
 import { resolveSchedule } from '../../sampling/schedules/index.js';
 import { type HiresUpscaler, hiresFields } from '../declarations/hires.js';
@@ -8,8 +9,9 @@ import type { CheckedOf } from '../field.js';
 import { runsOnOwnTimesteps, type SamplingSettings } from './sampling.js';
 
 /** An upscaler model. */
-export interface UpscalerFile {
-  readonly path: string;
+export interface UpscalerModel {
+  /** Name in the folder of upscalers, or path of the file. */
+  readonly file: string;
 }
 
 export interface HiresSettings {
@@ -18,7 +20,7 @@ export interface HiresSettings {
   readonly height: number | undefined;
   readonly steps: number | undefined;
   readonly strength: number;
-  readonly upscaler: HiresUpscaler | UpscalerFile;
+  readonly upscaler: HiresUpscaler | UpscalerModel;
   readonly prompt: string | undefined;
   readonly negative: string | undefined;
   /** All sampling settings of the second pass. */
@@ -46,7 +48,7 @@ export function hiresSettings(
   const { scale, width, height, steps, strength, upscaler, prompt, negative } = hires;
   return {
     ...{ scale, width, height, steps, strength, prompt, negative },
-    upscaler: isUpscalerName(upscaler) ? upscaler : { path: upscaler },
+    upscaler: isUpscalerName(upscaler) ? upscaler : { file: upscaler },
     sampling: secondSampling(hires, sampling),
   };
 }
@@ -58,7 +60,8 @@ export function isUpscalerName(upscaler: string): upscaler is HiresUpscaler {
 
 /** Returns the name of an upscaler that images record: that of a model's file without its ending. */
 export function upscalerName(upscaler: HiresSettings['upscaler']): string {
-  return typeof upscaler === 'string' ? upscaler : basename(upscaler.path, extname(upscaler.path));
+  if (typeof upscaler === 'string') return upscaler;
+  return basename(upscaler.file).replace(weightsEnding, '');
 }
 
 /** Returns the settings of the first pass with those given for the second. */

@@ -14,6 +14,7 @@ import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
+import { upscalerPath } from '../upscale/upscaler-folder.js';
 import { codecOf } from './codec-of.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
 import { loadUpscaler, upscaleTo } from './hires-upscaler.js';
@@ -31,7 +32,7 @@ export interface HiresPlan {
 
 /**
  * Plans the second pass.
- * @throws INVALID_OPTION for an unsupported size or number of steps, and as `openUpscaler`
+ * @throws INVALID_OPTION for an unsupported size or number of steps, and as `upscalerPath` and `openUpscaler`
  */
 export async function planHires(
   loaded: LoadedModel,
@@ -42,7 +43,9 @@ export async function planHires(
   const { facts } = loaded;
   const { signal } = settings;
   const { sampling, upscaler } = hires;
-  if (typeof upscaler === 'object') await openUpscaler(upscaler.path);
+  const model =
+    typeof upscaler === 'object' ? await upscalerPath(upscaler.file, settings.files.upscalers) : undefined;
+  if (model !== undefined) await openUpscaler(model);
   const target = hiresTarget(first.width, first.height, hires, facts.downsampleFactor);
   const { width, height } = target;
   checkSize({ width, height }, facts.downsampleFactor);
@@ -63,7 +66,13 @@ export async function planHires(
     height,
     steps: sigmas.length - 1,
     pass: async (latents, seeds, finish) => {
-      const enlarged = await enlarge(loaded, latents, hires, target, combineSignals(signal, finish));
+      const enlarged = await enlarge(
+        loaded,
+        latents,
+        { upscaler, model },
+        target,
+        combineSignals(signal, finish),
+      );
       const [, channels = 0, h = 0, w = 0] = enlarged.shape;
       const noise = imageNoise(
         // Tensors passed by the caller have the size of the first pass.
@@ -83,7 +92,10 @@ export async function planHires(
 async function enlarge(
   loaded: LoadedModel,
   latents: Tensor,
-  hires: HiresSettings,
+  {
+    upscaler,
+    model: path,
+  }: { readonly upscaler: HiresSettings['upscaler']; readonly model: string | undefined },
   target: HiresTarget,
   signal: AbortSignal | undefined,
 ): Promise<Tensor> {
@@ -91,7 +103,6 @@ async function enlarge(
   const [left, top] = [target.coverWidth - target.width, target.coverHeight - target.height].map(
     (extra) => Math.floor(extra / downsampleFactor / 2) * downsampleFactor,
   ) as [number, number];
-  const { upscaler } = hires;
   if (typeof upscaler === 'string' && upscaler !== 'lanczos' && upscaler !== 'nearest') {
     const mode = latentUpscalers[upscaler];
     const covered = interpolate(
@@ -107,7 +118,7 @@ async function enlarge(
     ]);
   }
   const { coverWidth, coverHeight } = target;
-  const model = typeof upscaler === 'object' ? await loadUpscaler(upscaler.path, loaded, signal) : undefined;
+  const model = path === undefined ? undefined : await loadUpscaler(path, loaded, signal);
   const cover = (image: ByteImage): Promise<ByteImage> => {
     if (model) return upscaleTo(model, image, coverWidth, coverHeight, signal);
     return upscaler === 'nearest'

@@ -77,9 +77,12 @@ export interface LoadSettings {
 /** Validates the options for loading. @throws INVALID_OPTION naming the option */
 export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
   check.knownKeys('options', options, KEYS);
-  for (const key of promptFileKeys)
-    if (options[key] !== undefined && (typeof options[key] !== 'string' || options[key] === ''))
+  for (const key of promptFileKeys) {
+    const paths: unknown = key === 'upscalerFolder' ? options[key] : options[key] && [options[key]];
+    const all: readonly unknown[] = Array.isArray(paths) ? paths : [paths];
+    if (options[key] !== undefined && !all.every((path) => typeof path === 'string' && path !== ''))
       throw invalidOption(key, 'the path of a file or folder', options[key]);
+  }
   const { variant, vae, previewVae, prediction, ema, config, storage, threads } = options;
   const parts: unknown = options.parts;
   if (parts !== undefined && !Array.isArray(parts)) throw invalidOption('parts', 'an array of parts', parts);

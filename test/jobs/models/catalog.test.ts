@@ -87,7 +87,6 @@ describe('a folder of models', () => {
       'dangling.safetensors': expect.stringContaining('link'),
       'empty.safetensors': expect.stringContaining('empty'),
       'half.gguf': expect.any(String),
-      'upscalers/x4.pth': expect.any(String),
       'vae/vae-ft-mse.safetensors': expect.any(String),
     });
     expect(problems.every(({ offered }) => !offered)).toBe(true);

@@ -1,4 +1,5 @@
 /** Hires fix with an upscaler model. */
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPngText } from '../../../lib/image/png.js';
@@ -18,10 +19,16 @@ const APPLE: GenerateOptions = { prompt: 'a red apple', seed: 5, steps: 4, width
 const hires = { scale: 2, steps: 50, strength: 0.02, upscaler: file };
 
 let pipeline: Pipeline;
+/** A pipeline with a folder of upscalers. */
+let named: Pipeline;
 beforeAll(async () => {
+  mkdirSync(join(folder, 'sub'));
+  writeNetwork(join(folder, 'sub'), 'esrgan');
+  copyFileSync(file, join(folder, 'sub/RealESRGAN_x4plus.safetensors'));
   pipeline = await Pipeline.load(undefined, { threads: 2 });
+  named = await Pipeline.load(undefined, { threads: 2, upscalerFolder: folder });
 });
-afterAll(() => pipeline.dispose());
+afterAll(() => Promise.all([pipeline.dispose(), named.dispose()]));
 
 const meanDifference = (a: Float32Array, b: Float32Array): number =>
   a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
@@ -53,11 +60,49 @@ describe('the second pass', () => {
     expect(image!.parameters).not.toContain(folder);
     const png = readPngText(await image!.png());
     expect(png.safelight).not.toContain(folder);
-    expect(restoreOptions(png).unrestored).toEqual([{ name: 'unwritten', value: '["hires.upscaler"]' }]);
-    const fromText = restoreOptions(image!.parameters);
-    expect(fromText.options.hires).toMatchObject({ scale: 2, strength: 0.02 });
-    expect(fromText.options.hires).not.toHaveProperty('upscaler');
-    expect(fromText.unrestored).toEqual([{ name: 'Hires upscaler', value: 'compact' }]);
+    for (const texts of [png, image!.parameters]) {
+      const { options, unrestored } = restoreOptions(texts);
+      expect(options.hires).toMatchObject({ steps: 50, strength: 0.02 });
+      expect(options.hires).not.toHaveProperty('upscaler');
+      expect(unrestored).toEqual([{ name: 'Hires upscaler', value: 'compact' }]);
+    }
+  });
+
+  it('restores the name where the folder has the model', async () => {
+    const { images } = await named.generate({ ...APPLE, hires: { ...hires, upscaler: 'COMPACT' } });
+    const upscalers = [{ name: 'compact' }];
+    for (const texts of [readPngText(await images[0]!.png()), images[0]!.parameters]) {
+      const { options, unrestored } = restoreOptions(texts, { upscalers });
+      expect(options.hires).toMatchObject({ steps: 50, upscaler: 'compact' });
+      expect(unrestored).toEqual([]);
+      const elsewhere = restoreOptions(texts, { upscalers: [{ name: 'other' }] });
+      expect(elsewhere.options.hires).not.toHaveProperty('upscaler');
+      expect(elsewhere.unrestored).toMatchObject([{ name: 'Hires upscaler' }]);
+    }
+  });
+
+  it('finds the model in the folder of upscalers by its name', async () => {
+    const byPath = await pipeline.generate({ ...APPLE, hires });
+    const byName = await named.generate({ ...APPLE, hires: { ...hires, upscaler: 'compact' } });
+    expect(byName.images[0]!.data).toEqual(byPath.images[0]!.data);
+    const other = await named.generate({ ...APPLE, hires: { ...hires, upscaler: 'esrgan' } });
+    expect(other.images[0]!.data).not.toEqual(byPath.images[0]!.data);
+    await expect(
+      named.generate({ ...APPLE, hires: { ...hires, upscaler: 'compcat' } }),
+    ).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_FOUND',
+      message: expect.stringMatching(/"compcat".*did you mean compact\?$/),
+    });
+  });
+
+  it('writes and reads the label by which A1111 knows the model', async () => {
+    const label = 'Hires upscaler: R-ESRGAN 4x+,';
+    const { images } = await named.generate({ ...APPLE, hires: { ...hires, upscaler: 'RealESRGAN_x4plus' } });
+    expect(images[0]!.parameters).toContain(label);
+    const upscalers = [{ name: 'realesrgan_X4PLUS' }];
+    expect(restoreOptions(images[0]!.parameters, { upscalers }).options.hires).toMatchObject({
+      upscaler: 'realesrgan_X4PLUS',
+    });
   });
 
   it('is not accepted from a text, because files exist on one machine only', () => {
@@ -77,10 +122,16 @@ describe('the second pass', () => {
       pipeline.generate({ ...APPLE, hires: { upscaler }, onProgress: ({ phase }) => steps.push(phase) });
     const steps: string[] = [];
     await expect(rejected(join(folder, 'missing.pth'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
-    await expect(rejected('latnet')).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-      message: expect.stringMatching(/upscaler model for hires\.upscaler/),
-    });
+    for (const [name, suggestion] of [
+      ['latnet', 'latent'],
+      ['Latent (bicubic)', 'latent_bicubic'],
+    ])
+      await expect(rejected(name!)).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(
+          new RegExp(`upscaler model for hires\\.upscaler.*did you mean ${suggestion}\\?`),
+        ),
+      });
     expect(steps).not.toContain('denoise');
   });
 });
