@@ -10,7 +10,7 @@ export interface PromptFileOptions {
   readonly loraFolder?: string;
   /**
    * Folder of embeddings (textual inversion), whose names in prompts stand for their vectors, with its subfolders. It is
-   * read at every call.
+   * read at every call, and may not exist yet.
    */
   readonly embeddingFolder?: string;
   /** Folder of wildcards for dynamic prompts: `__name__` stands for a line of `name.txt`. */

@@ -108,6 +108,12 @@ it('takes the first of several files of the same name', async () => {
   expect((await folder.read('ink')).vectors).toBe(1);
 });
 
+it('may not exist yet, if it is only searched', async () => {
+  const late = new EmbeddingFolder(join(path, 'late'));
+  expect(await late.listIfPresent()).toEqual([]);
+  await expect(new EmbeddingFolder(put('webui.pt', 'file.pt')).list()).rejects.toThrow();
+});
+
 it('rejects a missing folder and a name that the folder does not have', async () => {
   await expect(new EmbeddingFolder(join(path, 'missing')).list()).rejects.toMatchObject({
     code: 'FILE_NOT_FOUND',

@@ -61,6 +61,16 @@ export class EmbeddingFolder {
     return [...entries].map(([name, path]) => ({ name, path }));
   }
 
+  /** Lists the embeddings; none if the folder does not exist, because it may be created later. */
+  async listIfPresent(): Promise<readonly EmbeddingEntry[]> {
+    try {
+      return await this.list();
+    } catch (error) {
+      if (error instanceof SafelightError && error.code === 'FILE_NOT_FOUND') return [];
+      throw error;
+    }
+  }
+
   /**
    * Returns an embedding; its file is read again only after it has changed.
    * @throws ADAPTER_NOT_FOUND for a name that the folder does not have, and errors of `readEmbedding`

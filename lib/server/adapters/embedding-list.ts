@@ -2,7 +2,6 @@
 import { relative, sep } from 'node:path';
 import { type EmbeddingFile, readEmbedding } from '../../adapters/embeddings/embedding-file.js';
 import type { EmbeddingEntry, EmbeddingFolder } from '../../adapters/embeddings/embedding-folder.js';
-import { SafelightError } from '../../errors.js';
 import { embeddingFamily } from '../../families/shared/unet/lora-family.js';
 import { FileCache } from '../../files/file-cache.js';
 import { mapConcurrently } from './map-concurrently.js';
@@ -43,7 +42,7 @@ export class EmbeddingList {
 
   /** Reads the embeddings, sorted by path; none if the folder does not exist. */
   async read(): Promise<ReadEntry[]> {
-    return mapConcurrently(await this.entries(), async ({ name, path }): Promise<ReadEntry> => {
+    return mapConcurrently(await this.folder.listIfPresent(), async ({ name, path }): Promise<ReadEntry> => {
       const file = relative(this.folder.path, path).split(sep).join('/');
       try {
         return { name, path, file, facts: await this.cache.get(path) };
@@ -67,15 +66,6 @@ export class EmbeddingList {
         return { name, file, family: embeddingFamily(widths), vectors, widths, hash, thumbnail };
       }),
     );
-  }
-
-  private async entries(): Promise<readonly EmbeddingEntry[]> {
-    try {
-      return await this.folder.list();
-    } catch (error) {
-      if (error instanceof SafelightError && error.code === 'FILE_NOT_FOUND') return [];
-      throw error;
-    }
   }
 }
 

@@ -111,7 +111,7 @@ export class AdaptedPass implements Disposable {
       for (const embedding of await bundledEmbeddings(file))
         candidates.set(embedding.name, async () => embedding);
     const folder = files.embeddings;
-    for (const { name } of (await folder?.list()) ?? [])
+    for (const { name } of (await folder?.listIfPresent()) ?? [])
       if (!candidates.has(name)) candidates.set(name, () => folder!.read(name));
     return candidates;
   }

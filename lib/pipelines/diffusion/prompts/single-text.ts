@@ -52,7 +52,7 @@ export async function singleText(
       'Only the first text of the prompt is encoded, without tags of LoRAs; generate uses all of it',
     );
   const folder = files.embeddings;
-  const names = ((await folder?.list()) ?? []).map(({ name }) => name);
+  const names = ((await folder?.listIfPresent()) ?? []).map(({ name }) => name);
   if (names.length === 0) return { text, embeddings: [] };
   const encoder = await loaded.promptEncoder(signal);
   const read = async (name: string): Promise<TokenEmbedding> =>
