@@ -30,6 +30,15 @@ export async function encodePng(
         cause,
       });
     });
+  return addPngText(png, text);
+}
+
+/**
+ * Returns a PNG with text chunks before the pixels, one for each key of `text`; see `encodePng`.
+ * @throws INVALID_OPTION
+ */
+export function addPngText(png: Uint8Array, text: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
+  checkText(text);
   const chunks = Object.entries(text).map(([key, value]) => textChunk(key, value));
   return Buffer.concat([png.subarray(0, AFTER_HEADER), ...chunks, png.subarray(AFTER_HEADER)]);
 }

@@ -5,6 +5,8 @@
 import { invalidOption, SafelightError } from '../errors.js';
 import { parseDataUri } from '../image/data-uri.js';
 import { readImage } from '../image/read.js';
+import type { UpscaleJobOptions } from '../options/declarations/upscale.js';
+import { targetOf } from '../pipelines/upscale/target.js';
 import type { Json } from './json.js';
 import type { JobFiles, RequestFiles } from './store/data-folder.js';
 import type { Job, JobOptions } from './types.js';
@@ -51,6 +53,7 @@ export async function storeImages(
     const bytes = await imageBytes(name, value, data);
     const size = await readImage(bytes, { maxPixels: maxInputPixels });
     if (name === 'init' || type === 'reconstruct') checkResult(name, size, options, maxPixels);
+    if (type === 'upscale') checkUpscaled(size, options, maxPixels * UPSCALED);
     await data.writeInput(id, name, bytes);
     stored[name] = { file: name };
   }
@@ -82,6 +85,24 @@ function checkResult(
     name,
     `an image of at most ${maxPixels} pixels (or set a smaller width and height)`,
     `${image.width} x ${image.height}`,
+  );
+}
+
+/** Pixels of an upscaled image relative to the limit of a generated one. */
+const UPSCALED = 4;
+
+function checkUpscaled(
+  image: { readonly width: number; readonly height: number },
+  options: JobOptions,
+  maxPixels: number,
+): void {
+  const { width, height, crop } = targetOf(image, options as UpscaleJobOptions);
+  const pixels = Math.max(width * height, (crop?.width ?? 0) * (crop?.height ?? 0));
+  if (pixels <= maxPixels) return;
+  throw invalidOption(
+    options.size === undefined ? 'scale' : 'size',
+    `a result of at most ${maxPixels} pixels, the limit of this server`,
+    `${width} x ${height}`,
   );
 }
 

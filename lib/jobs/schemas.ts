@@ -9,15 +9,22 @@ import { hiresFields } from '../options/declarations/hires.js';
 import { maskFields } from '../options/declarations/mask.js';
 import { sourceFields } from '../options/declarations/source.js';
 import { conditionFields } from '../options/declarations/text.js';
+import { upscaleFields } from '../options/declarations/upscale.js';
 import { imageSchema, shapeOf } from '../options/json-schema.js';
 import { type Limits, serverLimits } from '../options/limits.js';
 import { replacedBySigmas } from '../options/settings/sampling.js';
+import { fileNamePattern, MAX_FILE_NAME } from '../options/validate.js';
 import type { JobType } from './types.js';
 
 /** Limits that a server sets; the pipeline's own limits are wider. */
 export type JobLimits = Limits;
 export const defaultLimits: JobLimits = serverLimits;
 
+const upscalerName = z
+  .string()
+  .min(1)
+  .max(MAX_FILE_NAME)
+  .regex(fileNamePattern, 'expected a name, not a path');
 const earlierInput = z.strictObject({ job: z.string().max(64), input: z.string().max(64) });
 
 /** Returns the option fields of each job type. */
@@ -43,6 +50,18 @@ export function jobShapes(limits: JobLimits) {
     reconstruct: { image: imageSchema, ...size },
     sketch: { ...codes, image: imageSchema.describe('the sketch image') },
     sample: { ...codes, ...label },
+    upscale: {
+      image: imageSchema.describe('the image to upscale'),
+      upscaler: upscalerName.describe('name of an upscaler model, or lanczos or nearest'),
+      ...shapeOf(upscaleFields, limits),
+      second: z
+        .strictObject({
+          upscaler: upscalerName,
+          visibility: z.number().min(0).max(1).optional().describe('share of its result; default 1'),
+        })
+        .optional()
+        .describe('a second upscaler, whose result is mixed with that of the first'),
+    },
     score: { image: imageSchema, ...size, ...label },
     inside: {
       job: z.string().min(1).max(64).describe('id of the earlier job whose image is generated again'),
@@ -74,6 +93,7 @@ export function jobSchemas(limits: JobLimits) {
     sketch: within(limits, z.strictObject(shapes.sketch)),
     sample: within(limits, z.strictObject(shapes.sample)),
     score: within(limits, z.strictObject(shapes.score)),
+    upscale: z.strictObject(shapes.upscale),
     // The request body that `traceRequest` creates. `settings` were validated when the earlier job was
     // submitted.
     inside: z.strictObject({

@@ -9,17 +9,27 @@ import type { Json } from './json.js';
 export const jobTypes = [
   ...(['text-to-image', 'image-to-image', 'inpaint'] as const),
   ...(['reconstruct', 'sketch', 'sample', 'score'] as const),
+  /** Enlarges or restores an image with an upscaler; needs no checkpoint. */
+  'upscale',
   /** A trace: an image of an earlier job generated again, with its latents, attention and tensors recorded. */
   'inside',
 ] as const;
 export type JobType = (typeof jobTypes)[number];
 
-/** Kind of model that each job type requires. */
+/** Kind of model that each job type requires. Upscalers are found by name when a job is submitted. */
 export const kindOfJob = {
   ...({ 'text-to-image': 'diffusion', 'image-to-image': 'diffusion', inpaint: 'diffusion' } as const),
   ...({ reconstruct: 'codes', sketch: 'codes', sample: 'codes', score: 'codes' } as const),
-  inside: 'diffusion' as const,
-} satisfies Record<JobType, ModelKind>;
+  ...({ upscale: 'upscaler', inside: 'diffusion' } as const),
+} satisfies Record<JobType, ModelKind | 'upscaler'>;
+
+/** Queue of upscaling jobs; no model has this name. */
+export const UPSCALING_QUEUE = '\0upscale';
+
+/** Returns the queue from which workers take a job: that of its model, or one of all upscalers. */
+export function queueOf({ type, model }: Pick<Job, 'type' | 'model'>): string {
+  return type === 'upscale' ? UPSCALING_QUEUE : model;
+}
 
 export const jobStatuses = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobStatus = (typeof jobStatuses)[number];
@@ -68,7 +78,7 @@ export interface JobImage {
 }
 
 export interface JobProgress {
-  readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'codes';
+  readonly phase: 'load' | 'encode' | 'denoise' | 'decode' | 'codes' | 'upscale';
   /** Completed steps, out of the `steps` of the whole job. */
   readonly step: number;
   readonly steps: number;
@@ -86,7 +96,7 @@ export interface JobError {
 export interface Job {
   readonly id: string;
   readonly type: JobType;
-  /** The configured name. */
+  /** The configured name; of an upscaling job, the name of its upscaler. */
   readonly model: string;
   readonly status: JobStatus;
   readonly options: JobOptions;

@@ -6,6 +6,7 @@ import { runJob } from './run-job.js';
 import { defaultLimits } from './schemas.js';
 import { JobRunner } from './service/runner.js';
 import { RedisTurns } from './store/redis/turns.js';
+import { UPSCALING_QUEUE } from './types.js';
 
 export interface WorkerConfig extends Loading {
   /** Address of the Redis server, `redis://HOST:PORT`. */
@@ -48,10 +49,10 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   const files = promptFoldersIn(models);
   const catalog = await Catalog.open(configured, { ...loading, ...files }, defaultLimits, pool);
   const turns = await RedisTurns.open({
-    ...{ url: queue, models: catalog.pool.names },
+    ...{ url: queue, models: [...catalog.pool.names, UPSCALING_QUEUE] },
     onProblem: ({ message }) => log?.('connection to the queue failed', { error: message }),
   });
-  const run: RunJob = (job, context) => runJob(job, catalog.pool, context);
+  const run: RunJob = (job, context) => runJob(job, catalog, context);
   const runner = new JobRunner({ turns, run, concurrency, log });
   await runner.start();
   const close = async (options: { readonly drain: boolean }): Promise<void> => {

@@ -95,10 +95,9 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
 
 /** Accepts the choices and names of files in the server's folder, but no paths. */
 function nameOrChoice({ values }: ChoiceField, kind: string): z.ZodType {
-  const name = z.string().min(1).max(MAX_FILE_NAME).regex(fileNamePattern);
-  return z.union([z.enum(values), name], {
-    error: `expected one of ${values.join(', ')}, or the name of an ${kind} without a path`,
-  });
+  const expected = `expected one of ${values.join(', ')}, or the name of an ${kind} without a path`;
+  const name = z.string().min(1).max(MAX_FILE_NAME).regex(fileNamePattern, expected);
+  return z.union([z.enum(values), name], { error: expected });
 }
 
 function orInfinity(schema: z.ZodType): z.ZodType {

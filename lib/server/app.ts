@@ -15,6 +15,7 @@ import { about } from './api/about.js';
 import { adapters } from './api/adapters.js';
 import { jobRoutes } from './api/jobs.js';
 import { styles } from './api/styles.js';
+import { upscalerRoutes } from './api/upscalers.js';
 import type { ServeConfig } from './config.js';
 import { toHttpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
@@ -86,6 +87,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   });
   const library = new AdapterLibrary(promptFoldersIn(config.models), closing);
   adapters(app, library);
+  upscalerRoutes(app, catalog.upscalers);
   await app.register(openAi, { queue, catalog });
   await app.register(a1111, { queue, catalog, config, adapters: library });
   health(app, parts);

@@ -110,7 +110,8 @@ async function openQueue(
 ): Promise<{ readonly queue: JobQueue; readonly lock?: DataLock }> {
   const folder = resolve(config.data ?? dataFolder());
   const data = await DataFolder.open(folder);
-  const prepare: PrepareRequest = (request) => catalog.prepare(request);
+  const prepare: PrepareRequest = (request) =>
+    catalog.upscalers.settle(request.type, catalog.prepare(request));
   const options = {
     ...{ maxPixels: config['max-pixels'], maxQueued: config['max-queued'] },
     ...{ keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
@@ -118,7 +119,7 @@ async function openQueue(
   if (config.queue !== undefined)
     return { queue: await openRedisJobs({ url: config.queue, data, prepare }, options) };
   const lock = await DataLock.acquire(folder);
-  const run: RunJob = (job, context) => runJob(job, catalog.pool, context);
+  const run: RunJob = (job, context) => runJob(job, catalog, context);
   try {
     return { queue: await openLocalJobs({ data, lock, prepare, run }, options), lock };
   } catch (error) {

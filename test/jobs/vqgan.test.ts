@@ -59,7 +59,7 @@ async function run(
   };
   const events: NewEvent[] = [];
   const never = new AbortController().signal;
-  const outcome = await runJob(job, catalog.pool, {
+  const outcome = await runJob(job, catalog, {
     ...{ data, signal: never, finish: never, skip: () => never },
     emit: (event) => events.push(event),
     ...control,

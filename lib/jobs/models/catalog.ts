@@ -8,15 +8,16 @@ import { type ModelKind, modelKind } from '../../families/registry.js';
 import { isModelName } from '../../hub/locate.js';
 import { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../pipelines/model/load-options.js';
-import type { PromptFileOptions } from '../../pipelines/prompt-files.js';
+import { openPromptFiles, type PromptFileOptions } from '../../pipelines/prompt-files.js';
 import { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import type { Json } from '../json.js';
 import { describeIssues, type JobLimits, type JobSchemas, jobSchemas } from '../schemas.js';
 import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from '../types.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './pool.js';
 import { parsePreviewVaes } from './preview-vaes.js';
+import { type PooledUpscaler, Upscalers } from './upscalers.js';
 
-export type LoadedModel = Pipeline | VqganPipeline;
+export type LoadedModel = Pipeline | VqganPipeline | PooledUpscaler;
 
 /** A model from the configuration. */
 export interface ConfiguredModel {
@@ -65,10 +66,11 @@ function nameOf(path: string): string {
 }
 
 /** Job types without a seed: they are deterministic, or use the seed of an earlier job. */
-const SEEDLESS: ReadonlySet<JobType> = new Set(['reconstruct', 'score', 'inside']);
+const SEEDLESS: ReadonlySet<JobType> = new Set(['reconstruct', 'score', 'upscale', 'inside']);
 
 export class Catalog {
   readonly pool: ModelPool<LoadedModel>;
+  readonly upscalers: Upscalers;
   private readonly schemas: JobSchemas;
 
   private constructor(
@@ -83,6 +85,12 @@ export class Catalog {
     this.pool = new ModelPool(
       models.map((model) => entryOf(model, loading, previewVaes.get(model.name))),
       pool,
+    );
+    const { backend, storage, threads, memory } = loading;
+    this.upscalers = new Upscalers(
+      openPromptFiles(loading).upscalers,
+      this.pool,
+      defined({ backend, storage, threads, memory }),
     );
   }
 
@@ -118,8 +126,7 @@ export class Catalog {
 
   /** Returns the name of the first model that can run jobs of this type; undefined if there is none. */
   defaultFor(type: JobType): string | undefined {
-    const kind = kindOfJob[type];
-    return this.ofKind(kind)[0]?.name;
+    return this.capableOf(type)[0]?.name;
   }
 
   /**
@@ -142,7 +149,7 @@ export class Catalog {
    */
   prepare({ type, model, options }: JobRequest): Pick<Job, 'model' | 'options'> {
     if (!jobTypes.includes(type)) throw invalidOption('type', `one of ${jobTypes.join(', ')}`, type);
-    const name = this.modelFor(type, model);
+    const name = type === 'upscale' ? noModel(model) : this.modelFor(type, model);
     const checked = this.schemas[type].safeParse(options);
     if (!checked.success)
       throw new SafelightError('INVALID_OPTION', `Invalid options: ${describeIssues(checked.error.issues)}`);
@@ -152,12 +159,17 @@ export class Catalog {
     resolved.seed = random(resolved.seed);
     if (resolved.subseedStrength || resolved.subseed === -1) resolved.subseed = random(resolved.subseed);
     if (SEEDLESS.has(type)) delete resolved.seed;
-    return { model: name, options: resolved };
+    return { model: name ?? String(resolved.upscaler), options: resolved };
+  }
+
+  private capableOf(type: JobType): CatalogModel[] {
+    const kind = kindOfJob[type];
+    return kind === 'upscaler' ? [] : this.ofKind(kind);
   }
 
   private modelFor(type: JobType, requested: string | undefined): string {
     const name = requested ?? this.defaultFor(type);
-    const capable = this.ofKind(kindOfJob[type]).map((model) => model.name);
+    const capable = this.capableOf(type).map((model) => model.name);
     if (name === undefined) {
       throw new SafelightError(
         'MODEL_NOT_FOUND',
@@ -171,6 +183,11 @@ export class Catalog {
       `The model ${name} cannot run ${type} jobs; ${capable.length > 0 ? `use ${capable.join(', ')}` : 'no configured model can'}`,
     );
   }
+}
+
+/** @throws INVALID_OPTION for the model of an upscaling job, which the option `upscaler` names */
+function noModel(model: string | undefined): undefined {
+  if (model !== undefined) throw invalidOption('model', 'undefined for upscale jobs (set upscaler)', model);
 }
 
 function entryOf(

@@ -17,6 +17,8 @@ export interface ModelEntry<P extends PooledPipeline = PooledPipeline> {
   readonly name: string;
   /** Absolute path, or `owner/name` in the hub cache. */
   readonly path: string;
+  /** Identifies the content of a file that is not configured; see `useFile`. */
+  readonly version?: string | undefined;
   /** Loads the model. Never called concurrently for the same model. */
   load(signal: AbortSignal | undefined, onProgress?: (done: number, total: number) => void): Promise<P>;
   /** Estimates the memory that the loaded model takes, in bytes; default the size of its files. */
@@ -47,6 +49,8 @@ interface Slot<P> {
 
 export class ModelPool<P extends PooledPipeline> {
   private readonly slots = new Map<string, Slot<P>>();
+  /** Models of files that are not configured, by path and version; removed when they are unloaded. */
+  private readonly files = new Map<string, Slot<P>>();
   private readonly waiting: (() => void)[] = [];
   private loadQueue: Promise<void> = Promise.resolve();
   private readonly idle: number;
@@ -63,8 +67,7 @@ export class ModelPool<P extends PooledPipeline> {
     const before = this.slots.get(entry.name);
     if (before && (before.users > 0 || before.loading)) return;
     if (before) void this.unload(entry.name);
-    const idle = { loading: undefined, pipeline: undefined, users: 0, lastUsed: 0, timer: undefined };
-    this.slots.set(entry.name, { entry, ...idle });
+    this.slots.set(entry.name, newSlot(entry));
   }
 
   get names(): string[] {
@@ -78,7 +81,7 @@ export class ModelPool<P extends PooledPipeline> {
 
   /** Loaded models with their memory in bytes and the number of jobs that use them. */
   get loaded(): { readonly name: string; readonly bytes: number; readonly users: number }[] {
-    return [...this.slots.values()].flatMap(({ entry, pipeline, users }) =>
+    return this.all().flatMap(({ entry, pipeline, users }) =>
       pipeline ? [{ name: entry.name, bytes: bytesOf(pipeline), users }] : [],
     );
   }
@@ -92,7 +95,34 @@ export class ModelPool<P extends PooledPipeline> {
     signal?: AbortSignal,
     onProgress?: (done: number, total: number) => void,
   ): Promise<Lease<P>> {
-    const slot = this.slot(name);
+    return this.lease(this.slot(name), signal, onProgress);
+  }
+
+  /**
+   * Leases the model of a file that is not configured, such as an upscaler. It stays loaded like configured models, but
+   * cannot be named; a file that has changed is loaded again.
+   * @throws OUT_OF_MEMORY if the model alone exceeds the budget, and errors of loading
+   */
+  async useFile(
+    entry: ModelEntry<P>,
+    signal?: AbortSignal,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<Lease<P>> {
+    const key = keyOf(entry);
+    const slot = this.files.get(key) ?? newSlot(entry);
+    this.files.set(key, slot);
+    try {
+      return await this.lease(slot, signal, onProgress);
+    } finally {
+      this.forget(slot);
+    }
+  }
+
+  private async lease(
+    slot: Slot<P>,
+    signal: AbortSignal | undefined,
+    onProgress: ((done: number, total: number) => void) | undefined,
+  ): Promise<Lease<P>> {
     slot.users++;
     clearTimeout(slot.timer);
     try {
@@ -112,11 +142,15 @@ export class ModelPool<P extends PooledPipeline> {
 
   /** Unloads a model unless a job uses it. @returns true if the model was unloaded */
   async unload(name: string): Promise<boolean> {
-    const slot = this.slot(name);
+    return this.unloadSlot(this.slot(name));
+  }
+
+  private async unloadSlot(slot: Slot<P>): Promise<boolean> {
     const { pipeline } = slot;
     if (!pipeline || slot.users > 0) return false;
     clearTimeout(slot.timer);
     slot.pipeline = undefined;
+    this.forget(slot);
     await pipeline.dispose();
     return true;
   }
@@ -124,7 +158,7 @@ export class ModelPool<P extends PooledPipeline> {
   /** Frees all models, including those in use. */
   async close(): Promise<void> {
     await Promise.all(
-      [...this.slots.values()].map(async (slot) => {
+      this.all().map(async (slot) => {
         clearTimeout(slot.timer);
         await slot.loading?.catch(() => undefined);
         const { pipeline } = slot;
@@ -132,6 +166,17 @@ export class ModelPool<P extends PooledPipeline> {
         await pipeline?.dispose();
       }),
     );
+  }
+
+  private all(): Slot<P>[] {
+    return [...this.slots.values(), ...this.files.values()];
+  }
+
+  /** Removes the slot of a file that is neither loaded nor in use. */
+  private forget(slot: Slot<P>): void {
+    const key = keyOf(slot.entry);
+    if (slot.pipeline || slot.users > 0 || this.files.get(key) !== slot) return;
+    this.files.delete(key);
   }
 
   private slot(name: string): Slot<P> {
@@ -187,10 +232,10 @@ export class ModelPool<P extends PooledPipeline> {
       );
     }
     while (this.loaded.reduce((sum, { bytes }) => sum + bytes, 0) + needed > this.budget) {
-      const others = [...this.slots.values()].filter((other) => other.pipeline);
+      const others = this.all().filter((other) => other.pipeline);
       if (others.length === 0) return;
       const [oldest] = others.filter((other) => other.users === 0).sort((a, b) => a.lastUsed - b.lastUsed);
-      if (oldest) await this.unload(oldest.entry.name);
+      if (oldest) await this.unloadSlot(oldest);
       else await unlessAborted(this.nextRelease(), signal);
     }
   }
@@ -204,9 +249,17 @@ export class ModelPool<P extends PooledPipeline> {
     slot.lastUsed = Date.now();
     for (const wake of this.waiting.splice(0)) wake();
     if (slot.users > 0 || this.idle === 0) return;
-    slot.timer = setTimeout(() => void this.unload(slot.entry.name).catch(() => undefined), this.idle);
+    slot.timer = setTimeout(() => void this.unloadSlot(slot).catch(() => undefined), this.idle);
     slot.timer.unref();
   }
+}
+
+function newSlot<P>(entry: ModelEntry<P & PooledPipeline>): Slot<P> {
+  return { entry, loading: undefined, pipeline: undefined, users: 0, lastUsed: 0, timer: undefined };
+}
+
+function keyOf({ path, version = '' }: ModelEntry): string {
+  return `${path} ${version}`;
 }
 
 function bytesOf(pipeline: PooledPipeline): number {

@@ -2,11 +2,10 @@
  * Converts the progress of batches into the progress of the whole job, and estimates the remaining time from
  * the step rate.
  */
-import type { Progress } from '../../pipelines/progress.js';
 import type { JobProgress } from '../types.js';
 
 /** Phases in which every step takes about the same time. */
-const STEADY: ReadonlySet<string> = new Set(['denoise', 'codes']);
+const STEADY: ReadonlySet<string> = new Set(['denoise', 'codes', 'upscale']);
 
 export class Clock {
   private readonly started = performance.now();
@@ -16,7 +15,7 @@ export class Clock {
   constructor(private readonly parts: number) {}
 
   /** @param part index of the batch, from 0 */
-  at(part: number, { phase, step, steps }: Progress): JobProgress {
+  at(part: number, { phase, step, steps }: Pick<JobProgress, 'phase' | 'step' | 'steps'>): JobProgress {
     const now = performance.now();
     const elapsed = (now - this.started) / 1000;
     if (!STEADY.has(phase)) return { phase, step, steps, elapsed };

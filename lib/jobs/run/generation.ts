@@ -12,6 +12,7 @@ import type { GenerateOptions } from '../../pipelines/options.js';
 import type { Progress } from '../../pipelines/progress.js';
 import { type OnWarning, Warnings } from '../../warnings.js';
 import { readImages, withoutImages } from '../images.js';
+import type { Upscalers } from '../models/upscalers.js';
 import type { Job, JobImage } from '../types.js';
 import { Clock } from './clock.js';
 import type { RunContext, RunOutcome } from './context.js';
@@ -20,10 +21,15 @@ import { saveImage } from './results.js';
 
 type SeededOptions = GenerateOptions & { readonly seed: number };
 
-/** @throws errors of `Pipeline.generate` */
-export async function runGeneration(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
+/** @throws errors of `Pipeline.generate`, ADAPTER_NOT_FOUND for an upscaler */
+export async function runGeneration(
+  job: Job,
+  pipeline: Pipeline,
+  context: RunContext,
+  upscalers: Pick<Upscalers, 'located'>,
+): Promise<RunOutcome> {
   const { data, signal, finish, emit } = context;
-  const options = fromJson(generationFields, withoutImages(job.options));
+  const options = await upscalers.located(fromJson(generationFields, withoutImages(job.options)));
   const inputs = await readImages(job.id, job.options, data);
   const request: SeededOptions = { ...options, seed: seedOf(options), ...inputs };
   const count = request.count ?? 1;

@@ -13,8 +13,10 @@ export interface SubmissionOptions extends ImageLimits {
   readonly maxQueued?: number;
 }
 
-/** Validates a request and fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND */
-export type PrepareRequest = (request: JobRequest) => Pick<Job, 'model' | 'options'>;
+type Prepared = Pick<Job, 'model' | 'options'>;
+
+/** Validates a request and fills in the model and the seed. @throws INVALID_OPTION, MODEL_NOT_FOUND, ADAPTER_NOT_FOUND */
+export type PrepareRequest = (request: JobRequest) => Prepared | Promise<Prepared>;
 
 export interface SubmissionParts {
   readonly store: JobStore;
@@ -72,7 +74,7 @@ export class Submission {
   private async enqueue(request: JobRequest, idempotent?: IdempotencyKey): Promise<Job> {
     const { store, disk, prepare } = this.parts;
     const { type, previews = {}, client = 'own', extra = null } = request;
-    const { model, options } = prepare(request);
+    const { model, options } = await prepare(request);
     disk.check();
     // Checked before images are written, and again by the store, because other requests may arrive in the
     // meantime.

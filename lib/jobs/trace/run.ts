@@ -12,6 +12,7 @@ import type { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import { isCrossAttention } from '../../pipelines/trace/attention-map.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { readImages } from '../images.js';
+import type { Upscalers } from '../models/upscalers.js';
 import { Clock } from '../run/clock.js';
 import type { RunContext, RunOutcome } from '../run/context.js';
 import { saveFile } from '../run/results.js';
@@ -26,8 +27,13 @@ const MAX_STEPS = 64;
 const PREVIEW = 192;
 
 /** @throws errors of `Pipeline.generate`, INVALID_OPTION for an unknown tensor */
-export async function runTrace(job: Job, pipeline: Pipeline, context: RunContext): Promise<RunOutcome> {
-  const settings = fromJson(generationFields, job.options.settings);
+export async function runTrace(
+  job: Job,
+  pipeline: Pipeline,
+  context: RunContext,
+  upscalers: Pick<Upscalers, 'located'>,
+): Promise<RunOutcome> {
+  const settings = await upscalers.located(fromJson(generationFields, job.options.settings));
   const tensors = Array.isArray(job.options.tensors) ? job.options.tensors.map(String) : [];
   const images = await readImages(job.id, job.options, context.data);
   const { signal, emit } = context;

@@ -14,10 +14,11 @@ import { interpolate } from '../../tensor/interpolate.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { toPixels } from '../image-result.js';
 import { checkSize, type Settings } from '../options.js';
+import { upscaleTo } from '../upscale/upscale-to.js';
 import { upscalerPath } from '../upscale/upscaler-folder.js';
 import { codecOf } from './codec-of.js';
 import { brownianRange, partialSigmas } from './denoising/sigmas.js';
-import { loadUpscaler, upscaleTo } from './hires-upscaler.js';
+import { loadUpscaler } from './hires-upscaler.js';
 import type { Pass } from './plan.js';
 import { type ImageBatch, imageNoise } from './seeds.js';
 import { maskedEverywhere } from './text-to-image.js';
@@ -120,7 +121,7 @@ async function enlarge(
   const { coverWidth, coverHeight } = target;
   const model = path === undefined ? undefined : await loadUpscaler(path, loaded, signal);
   const cover = (image: ByteImage): Promise<ByteImage> => {
-    if (model) return upscaleTo(model, image, coverWidth, coverHeight, signal);
+    if (model) return upscaleTo(model, image, { width: coverWidth, height: coverHeight }, { signal });
     return upscaler === 'nearest'
       ? nearest(image, coverWidth, coverHeight, signal)
       : resample(image, coverWidth, coverHeight, 'lanczos', signal);

@@ -17,6 +17,7 @@ export function jobRequest(limits: JobLimits) {
     request('sketch'),
     request('sample'),
     request('score'),
+    z.strictObject({ type: z.literal('upscale'), ...shapes.upscale }),
     request('inside'),
   ]);
 }
@@ -46,7 +47,7 @@ type Body = z.output<ReturnType<typeof jobRequest>>;
 /** Converts a request body to a request for the queue. @throws errors of `traceRequest` */
 export async function toJobRequest(body: Body, queue: Pick<JobQueue, 'get'>): Promise<JobRequest> {
   if (body.type === 'inside') return traceRequest(queue, body);
-  const { type, model, previews, ...options } = body;
+  const { type, model, previews, ...options } = { model: undefined, previews: undefined, ...body };
   return {
     type,
     options: options as JobRequest['options'],

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPngText } from '../../../lib/image/png.js';
 import { resample } from '../../../lib/image/resample.js';
 import { restoreOptions } from '../../../lib/options/infotext/restore.js';
-import { upscaleTo } from '../../../lib/pipelines/diffusion/hires-upscaler.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../../lib/pipelines/options.js';
+import { upscaleTo } from '../../../lib/pipelines/upscale/upscale-to.js';
 import { Upscaler } from '../../../lib/pipelines/upscale/upscaler.js';
 import { writeNetwork } from '../../support/upscale/networks.js';
 import { scratch } from '../../support/vqgan/autoencoders.js';
@@ -46,7 +46,7 @@ describe('the second pass', () => {
     const { images } = await pipeline.generate({ ...APPLE, hires });
     expect(images[0]).toMatchObject({ width: 64, height: 64 });
     await using upscaler = await Upscaler.load(file, { threads: 2 });
-    const expected = await enlarged((image) => upscaleTo(upscaler, image, 64, 64, undefined));
+    const expected = await enlarged((image) => upscaleTo(upscaler, image, { width: 64, height: 64 }));
     const other = await enlarged((image) => resample(image, 64, 64, 'lanczos'));
     const latent = images[0]!.latent.data;
     const difference = meanDifference(latent, expected);
@@ -133,34 +133,5 @@ describe('the second pass', () => {
         ),
       });
     expect(steps).not.toContain('denoise');
-  });
-});
-
-describe('the model', () => {
-  /** Returns the sizes of the images that a model of a scale was run on. */
-  const runs = async (scale: number, side: number): Promise<number[]> => {
-    const sizes: number[] = [];
-    const upscaler = {
-      info: { scale },
-      upscale: async ({ width, height }: { width: number; height: number }) => {
-        sizes.push(width);
-        const [w, h] = [width * scale, height * scale];
-        return { data: new Uint8Array(w * h * 3), width: w, height: h, channels: 3 };
-      },
-    } as unknown as Upscaler;
-    const image = { data: new Uint8Array(8 * 8 * 3), width: 8, height: 8, channels: 3 };
-    expect(await upscaleTo(upscaler, image, side, side, undefined)).toMatchObject({
-      width: side,
-      height: side,
-    });
-    return sizes;
-  };
-
-  it('runs until the image covers the size, at most three times', async () => {
-    expect(await runs(4, 16)).toEqual([8]);
-    expect(await runs(2, 16)).toEqual([8]);
-    expect(await runs(2, 24)).toEqual([8, 16]);
-    expect(await runs(2, 200)).toEqual([8, 16, 32]);
-    expect(await runs(1, 16)).toEqual([8]);
   });
 });

@@ -72,13 +72,15 @@ const PHASES = {
   denoise: 'Denoising step',
   codes: 'Sampling code index',
   decode: 'Decoding',
+  upscale: 'Upscaling tile',
 } as const;
 
 export function Progress({ job }: { readonly job: ApiJob }) {
   const { progress, place, status } = job;
   const share = progress && progress.steps > 0 ? progress.step / progress.steps : 0;
   const left = progress?.left === undefined ? '' : `, ${duration(progress.left)} left`;
-  const isCounted = progress?.phase === 'denoise' || progress?.phase === 'codes';
+  const isSampling = progress?.phase === 'denoise' || progress?.phase === 'codes';
+  const isCounted = isSampling || progress?.phase === 'upscale';
   const statusText =
     status === 'queued'
       ? place
@@ -93,7 +95,7 @@ export function Progress({ job }: { readonly job: ApiJob }) {
       <div class="progress-line">
         <span>{statusText}</span>
         <span class="spread" />
-        {status === 'running' && isCounted && (
+        {status === 'running' && isSampling && (
           <button type="button" class="link" onClick={() => void finish(job.id)}>
             Finish now
           </button>

@@ -1,7 +1,15 @@
 /** Reads and atomic state transitions of jobs in Redis. */
 import { SafelightError } from '../../../errors.js';
 import type { Warning } from '../../../warnings.js';
-import type { Job, JobFilter, JobImage, JobProgress, JobStatus, NewEvent } from '../../types.js';
+import {
+  type Job,
+  type JobFilter,
+  type JobImage,
+  type JobProgress,
+  type JobStatus,
+  type NewEvent,
+  queueOf,
+} from '../../types.js';
 import type { AddResult, AddTerms, Control, JobBase, JobSnapshot, KeyedJob, Outcome } from '../store.js';
 import type { RedisClient, ScriptCommand } from './connect.js';
 import type { Message } from './messages.js';
@@ -35,7 +43,7 @@ export class Records {
   async add(base: JobBase, { order, maxQueued, idempotent }: AddTerms): Promise<AddResult> {
     const { key: name = '', digest = '' } = idempotent ?? {};
     const text = JSON.stringify(base);
-    const reply = await this.commands.submit(base.id, base.model, text, order, maxQueued, name, digest);
+    const reply = await this.commands.submit(base.id, queueOf(base), text, order, maxQueued, name, digest);
     const [kind, first = '', second = ''] = reply as (string | number)[];
     if (kind === 'known') return { kind, id: String(first), digest: String(second) };
     return kind === 'added' ? { kind, place: Number(first) } : { kind: 'full' };

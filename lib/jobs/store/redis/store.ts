@@ -1,5 +1,5 @@
 /** Job store in Redis: any number of servers share the jobs, and workers on any machines run them. */
-import type { Job, JobFilter } from '../../types.js';
+import { type Job, type JobFilter, queueOf } from '../../types.js';
 import type { DataFolder } from '../data-folder.js';
 import type { AddResult, AddTerms, JobBase, JobStore, KeyedJob, StoreMessage } from '../store.js';
 import { awaitReply, connectRedis, loadBullMQ, type RedisClient } from './connect.js';
@@ -110,7 +110,7 @@ export class RedisStore implements JobStore {
   private async addWithTicket(job: JobBase, terms: AddTerms): Promise<AddResult> {
     const result = await this.records.add(job, terms);
     if (result.kind === 'added') {
-      await this.tickets.add(job.model);
+      await this.tickets.add(queueOf(job));
       await this.records.control({ kind: 'work' });
     }
     return result;
