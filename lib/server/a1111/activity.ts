@@ -52,7 +52,7 @@ export class ActiveRequest {
       this.startedAt ??= performance.now();
       this.progress = event.data;
       const { phase, step, steps } = event.data;
-      if (phase === 'denoise') this.enterBatch(Math.floor((step * this.batches) / Math.max(1, steps)));
+      if (isCounted(phase)) this.enterBatch(Math.floor((step * this.batches) / Math.max(1, steps)));
     }
     if (event.type === 'preview') this.preview = event.data.image;
     if (event.type === 'image') this.skipped = false;
@@ -67,8 +67,8 @@ export class ActiveRequest {
 
   snapshot(): Progress {
     const { step = 0, steps = 0, phase, left } = this.progress ?? {};
-    const batchSteps = phase === 'denoise' ? Math.max(1, Math.round(steps / this.batches)) : 0;
-    const done = phase === 'denoise' ? Math.max(0, step - this.batch * batchSteps) : 0;
+    const batchSteps = isCounted(phase) ? Math.max(1, Math.round(steps / this.batches)) : 0;
+    const done = isCounted(phase) ? Math.max(0, step - this.batch * batchSteps) : 0;
     const share = phase === 'decode' ? 1 : done / Math.max(1, batchSteps);
     const progress = Math.min(1, 0.01 + (this.batch + share) / this.batches);
     const elapsed = this.startedAt === undefined ? 0 : (performance.now() - this.startedAt) / 1000;
@@ -91,6 +91,11 @@ export class ActiveRequest {
     if (this.startedAt !== undefined) return null;
     return this.place ? `Waiting for ${this.place} other job${this.place === 1 ? '' : 's'}` : 'Waiting';
   }
+}
+
+/** True for phases whose steps are those of the whole request. */
+function isCounted(phase: JobProgress['phase'] | undefined): boolean {
+  return phase === 'denoise' || phase === 'upscale';
 }
 
 export class Activity {

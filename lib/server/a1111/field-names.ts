@@ -40,6 +40,8 @@ const FIELDS: Readonly<Record<string, string>> = {
   'hires.sampler': 'hr_sampler_name',
   'hires.schedule': 'hr_scheduler',
   'hires.discardPenultimate': 'always_discard_next_to_last_sigma',
+  scale: 'upscaling_resize',
+  size: 'upscaling_resize_w and upscaling_resize_h',
   model: 'sd_model_checkpoint',
   clipSkip: 'CLIP_stop_at_last_layers',
   rng: 'randn_source',

@@ -56,7 +56,8 @@ export function generationRoutes(app: FastifyInstance, context: RouteContext): v
 
 async function parserContext(context: RouteContext): Promise<ParserContext> {
   const { find } = context.checkpoints;
-  return { settings: await context.settings(), styles: await context.styles(), find };
+  const upscalers = await context.upscalers.entries();
+  return { settings: await context.settings(), styles: await context.styles(), find, upscalers };
 }
 
 function progressRoutes(app: FastifyInstance, { activity, queue }: RouteContext): void {
@@ -114,19 +115,23 @@ async function generate(
   checkJob(parsed.job, body, schemas);
   // Only init_images[0] has not been decoded yet; masks were decoded to check whether they are blank.
   const job = await withFieldName('init_images[0]', () => queue.submit({ ...parsed.job, model }));
-  const ended = await follow(context, job, parsed, disconnectSignal(reply));
+  const ended = await follow(context, job, parsed.batches, disconnectSignal(reply));
   if (body.override_settings && body.override_settings_restore_afterwards === false)
     await context.saveSettings(parsed.settings);
   return { images: await imagesOf(ended, queue, body), parameters, info: infoOf(ended, body, parsed) };
 }
 
-async function follow(
-  { activity, queue }: RouteContext,
+/**
+ * Follows a job until its end, with its progress as A1111's global state.
+ * @throws the error of a failed job, 409 for one that was cancelled elsewhere, ABORTED
+ */
+export async function follow(
+  { activity, queue }: Pick<RouteContext, 'activity' | 'queue'>,
   job: Job,
-  parsed: ParsedRequest,
+  batches: number,
   signal: AbortSignal,
 ): Promise<Job> {
-  const request = activity.begin(job, parsed.batches);
+  const request = activity.begin(job, batches);
   try {
     const events = untilDone(queue, job.id, signal);
     for (;;) {

@@ -1,41 +1,40 @@
 /** Routes for existing images: upscaling ("Extras") and reading generation parameters. */
-import type { FastifyInstance } from 'fastify';
-import { asPng, formatInfo, upscale } from './extras.js';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { defined } from '../../defined.js';
+import { encodePng } from '../../image/png.js';
+import { readTexts } from '../../image/texts.js';
+import { disconnectSignal } from '../job-completion.js';
+import { upscalingJob } from './extras.js';
 import { type ExtraFields, extraBatchFields, extraSingleFields, pngInfoFields } from './fields.js';
-import { bytesOf, decodeImage, parameterFields, textsOf } from './images.js';
+import { follow } from './generation.js';
+import { bytesOf, decodeImage, parameterFields, withFieldName } from './images.js';
+import { imagesOf } from './response.js';
 import type { RouteContext } from './route-context.js';
 
 const tags = ['A1111'];
 
-export function fileRoutes(app: FastifyInstance, { limits }: RouteContext): void {
-  const upscaleOne = async (field: string, text: string, fields: ExtraFields) => {
-    const image = await decodeImage(field, text);
-    const texts = await textsOf(field, bytesOf(field, text));
-    const upscaled = await upscale(image, fields, limits);
-    return { image: await asPng(upscaled, texts), html: `<p>${formatInfo(upscaled.info)}</p>` };
-  };
+interface Extra {
+  /** PNG in base64. */
+  readonly image: string;
+  readonly html: string;
+}
+
+export function fileRoutes(app: FastifyInstance, context: RouteContext): void {
   app.post(
     '/extra-single-image',
     { schema: { tags, summary: 'Upscale an image', body: extraSingleFields } },
-    async (request) => {
+    async (request, reply) => {
       const body = request.body as ExtraFields & { image: string };
-      const { image, html } = await upscaleOne('image', body.image, body);
+      const { image, html } = await upscale(context, { image: body.image }, body, disconnectSignal(reply));
       return { html_info: html, image };
     },
   );
   app.post(
     '/extra-batch-images',
     { schema: { tags, summary: 'Upscale images', body: extraBatchFields } },
-    async (request) => {
+    async (request, reply) => {
       const body = request.body as ExtraFields & { imageList: { data: string }[] };
-      const images: string[] = [];
-      let html = '<p></p>';
-      for (const [i, { data }] of body.imageList.entries()) {
-        const upscaled = await upscaleOne(`imageList[${i}].data`, data, body);
-        images.push(upscaled.image);
-        html = upscaled.html;
-      }
-      return { html_info: html, images };
+      return upscaleEach(context, body, reply);
     },
   );
   app.post(
@@ -43,8 +42,50 @@ export function fileRoutes(app: FastifyInstance, { limits }: RouteContext): void
     { schema: { tags, summary: 'Read the generation parameters of an image', body: pngInfoFields } },
     async (request) => {
       const { image } = request.body as { image: string };
-      const { parameters: info = '', ...items } = await textsOf('image', bytesOf('image', image));
+      const { parameters: info = '', ...items } = await readTexts('image', bytesOf('image', image));
       return { info, items, parameters: parameterFields(info) };
     },
   );
+}
+
+/** Upscales images one after the other, so that one request takes one place in the queue at a time. */
+async function upscaleEach(
+  context: RouteContext,
+  body: ExtraFields & { readonly imageList: readonly { readonly data: string }[] },
+  reply: FastifyReply,
+): Promise<{ html_info: string; images: string[] }> {
+  const signal = disconnectSignal(reply);
+  const images: string[] = [];
+  let html = '<p></p>';
+  for (const [i, { data }] of body.imageList.entries()) {
+    const upscaled = await upscale(context, { [`imageList[${i}].data`]: data }, body, signal);
+    images.push(upscaled.image);
+    html = upscaled.html;
+  }
+  return { html_info: html, images };
+}
+
+/** @param named the image under the name of its field */
+async function upscale(
+  context: RouteContext,
+  named: Readonly<Record<string, string>>,
+  fields: ExtraFields,
+  signal: AbortSignal,
+): Promise<Extra> {
+  const [[field, image] = ['', '']] = Object.entries(named);
+  const request = await upscalingJob(image, fields, context.upscalers);
+  if (!request) return unchanged(field, image);
+  const job = await withFieldName(field, () => context.queue.submit(request));
+  const ended = await follow(context, job, 1, signal);
+  const [png = ''] = await imagesOf(ended, context.queue, {});
+  const { postprocessing = '' } = (ended.result ?? {}) as { postprocessing?: string };
+  return { image: png, html: `<p>${postprocessing}</p>` };
+}
+
+/** Returns an image that no upscaler changes as a PNG with its generation parameters. */
+async function unchanged(field: string, image: string): Promise<Extra> {
+  const pixels = await decodeImage(field, image);
+  const { parameters } = await readTexts(field, bytesOf(field, image));
+  const png = await encodePng(pixels, defined({ parameters: parameters || undefined }));
+  return { image: Buffer.from(png).toString('base64'), html: '<p></p>' };
 }

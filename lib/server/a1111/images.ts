@@ -1,10 +1,7 @@
 /** Images in A1111's requests and responses, and their generation parameters. */
-import sharp, { type Metadata } from 'sharp';
 import { SafelightError } from '../../errors.js';
 import { maskOf } from '../../image/composite.js';
-import { userComment } from '../../image/exif.js';
 import { parseParameters } from '../../image/parameters.js';
-import { readPngText } from '../../image/png.js';
 import { readImage } from '../../image/read.js';
 import type { ByteImage } from '../../image/resample.js';
 import { decodeBase64 } from '../../jobs/images.js';
@@ -43,27 +40,6 @@ export async function withFieldName<T>(field: string, read: () => Promise<T>): P
     if (!(error instanceof SafelightError) || error.code !== 'INVALID_IMAGE') throw error;
     const [, rest] = /^\S+ (is not an? image.*)$/s.exec(error.message) ?? [];
     const message = `${field} ${rest ?? `is not an image that can be read: ${error.message}`}`;
-    throw new SafelightError('INVALID_IMAGE', message, { cause: error });
-  }
-}
-
-/**
- * Reads the texts in an image file: PNG text chunks, or the EXIF user comment of other formats.
- * @throws INVALID_IMAGE
- */
-export async function textsOf(field: string, bytes: Uint8Array): Promise<Record<string, string>> {
-  const { format, exif } = await headerOf(field, bytes);
-  if (format === 'png') return readPngText(bytes);
-  const comment = exif && userComment(exif);
-  return comment ? { parameters: comment } : {};
-}
-
-/** Reads the header. sharp rejects some invalid bytes synchronously, others while reading. */
-async function headerOf(field: string, bytes: Uint8Array): Promise<Metadata> {
-  try {
-    return await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
-  } catch (error) {
-    const message = `Invalid encoded image: ${field} must be an image in base64`;
     throw new SafelightError('INVALID_IMAGE', message, { cause: error });
   }
 }

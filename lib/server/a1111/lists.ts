@@ -6,7 +6,7 @@ import { freemem, totalmem } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { hiresFields, latentUpscalers } from '../../options/declarations/hires.js';
 import { A1111Adapters } from '../adapters/a1111-lists.js';
-import { upscalerList } from './extras.js';
+import { realEsrganList, upscalerList } from './extras.js';
 import { notSupported } from './failures.js';
 import { interrogateFields } from './fields.js';
 import type { RouteContext } from './route-context.js';
@@ -14,14 +14,17 @@ import { samplerList, schedulerList } from './samplers.js';
 
 const tags = ['A1111'];
 
-export function listRoutes(app: FastifyInstance, { config, styles, adapters }: RouteContext): void {
+export function listRoutes(
+  app: FastifyInstance,
+  { config, styles, adapters, upscalers }: RouteContext,
+): void {
   const adapterLists = new A1111Adapters(adapters);
   const get = (path: string, summary: string, list: () => object | Promise<object>): void => {
     app.get(path, { schema: { tags, summary } }, async () => list());
   };
   get('/samplers', 'Samplers', samplerList);
   get('/schedulers', 'Schedules', schedulerList);
-  get('/upscalers', 'Upscalers', upscalerList);
+  get('/upscalers', 'Upscalers', () => upscalerList(upscalers));
   get('/latent-upscale-modes', 'Latent upscale modes', () =>
     (Object.keys(latentUpscalers) as (keyof typeof latentUpscalers)[]).map((name) => ({
       name: hiresFields.hires.fields.upscaler.labels[name],
@@ -32,7 +35,7 @@ export function listRoutes(app: FastifyInstance, { config, styles, adapters }: R
   get('/embeddings', 'Textual inversions', () => adapterLists.embeddings());
   get('/hypernetworks', 'Hypernetworks', () => []);
   get('/face-restorers', 'Face restorers', () => []);
-  get('/realesrgan-models', 'Real-ESRGAN models', () => []);
+  get('/realesrgan-models', 'Real-ESRGAN models', () => realEsrganList(upscalers));
   get('/prompt-styles', 'Styles', styles);
   get('/scripts', 'Scripts', () => ({ txt2img: [], img2img: [] }));
   get('/script-info', 'Arguments of scripts', () => []);

@@ -19,7 +19,15 @@ import type { GenerationBody, Img2ImgBody, Txt2ImgBody } from './fields.js';
 import { base64Of, isBlank } from './images.js';
 import { withDefaultLora } from './prompts.js';
 import { samplerNamed, scheduleNamed } from './samplers.js';
-import { GRID, hiresOf, type Options, type ReadPrompt, secondSampler, unless } from './second-pass.js';
+import {
+  GRID,
+  hiresOf,
+  type NamedUpscaler,
+  type Options,
+  type ReadPrompt,
+  secondSampler,
+  unless,
+} from './second-pass.js';
 import { applyChanges, type FindModel, type Settings } from './settings.js';
 import { type Style, styled, stylesNamed } from './styles.js';
 
@@ -39,11 +47,13 @@ export interface ParserContext {
   readonly settings: Settings;
   readonly styles: readonly Style[];
   readonly find: FindModel;
+  /** Upscaler models that the second pass can use. */
+  readonly upscalers: readonly NamedUpscaler[];
 }
 
 /** Parses a txt2img request. @throws 400 for an unknown sampler, 422 with the name of the field */
 export function textToImage(body: Txt2ImgBody, context: ParserContext): ParsedRequest {
-  const second = body.enable_hr ? hiresOf(body, promptReader(body, context)) : undefined;
+  const second = body.enable_hr ? hiresOf(body, promptReader(body, context), context.upscalers) : undefined;
   const parsed = generation('text-to-image', body, context);
   const { strength, ...all } = parsed.job.options;
   const options = without(all, [...MASK_OPTIONS, 'posterior', 'resizeMode', 'initialNoiseMultiplier']);
@@ -110,7 +120,9 @@ function generation(type: JobRequest['type'], body: GenerationBody, context: Par
   rejectUnsupported(body);
   const settings = settingsOf(body, context);
   const read = promptReader(body, context);
-  const restored = body.infotext ? toJson(restoreOptions(body.infotext).options) : {};
+  const restored = body.infotext
+    ? toJson(restoreOptions(body.infotext, { upscalers: context.upscalers }).options)
+    : {};
   const sampling = samplingOf(body, restored, settings);
   if (!sampling.keepsSigmas) delete restored.sigmas;
   const batchSize = body.batch_size ?? 1;

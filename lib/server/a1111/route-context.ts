@@ -1,5 +1,5 @@
 import type { Catalog } from '../../jobs/models/catalog.js';
-import type { JobLimits, JobSchemas } from '../../jobs/schemas.js';
+import type { JobSchemas } from '../../jobs/schemas.js';
 import type { JobQueue } from '../../jobs/types.js';
 import type { AdapterLibrary } from '../adapters/library.js';
 import type { ServeConfig } from '../config.js';
@@ -12,13 +12,13 @@ import type { Style } from './styles.js';
 export interface RouteContext {
   readonly queue: JobQueue;
   readonly pool: Catalog['pool'];
-  readonly limits: JobLimits;
   /** Schemas of job options. */
   readonly schemas: JobSchemas;
   readonly config: ServeConfig;
   readonly checkpoints: Checkpoints;
   readonly activity: Activity;
   readonly adapters: AdapterLibrary;
+  readonly upscalers: Catalog['upscalers'];
   /** True if workers run the jobs, so that this server loads no models. */
   readonly isRemote: boolean;
   styles(): Promise<Style[]>;

@@ -71,7 +71,8 @@ function contextOf({ queue, catalog, config, adapters }: A1111Parts): RouteConte
     return file;
   };
   return {
-    ...{ queue, config, checkpoints, limits: catalog.limits, pool: catalog.pool, activity: new Activity() },
+    ...{ queue, config, checkpoints, activity: new Activity() },
+    ...{ pool: catalog.pool, upscalers: catalog.upscalers },
     adapters,
     schemas: jobSchemas(catalog.limits),
     isRemote: config.queue !== undefined,

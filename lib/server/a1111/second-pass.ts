@@ -2,6 +2,7 @@
 import type { Json } from '../../jobs/json.js';
 import { hiresFields } from '../../options/declarations/hires.js';
 import { choiceOf } from '../../options/infotext/values.js';
+import { upscalerLabel, upscalerNamed } from '../../options/upscaler-names.js';
 import type { SamplerInfo } from '../../sampling/samplers/index.js';
 import { failure, notSupported, quoted } from './failures.js';
 import type { Txt2ImgBody } from './fields.js';
@@ -13,20 +14,25 @@ export type Options = Record<string, Json>;
 /** Returns the final prompt of a field, with styles applied. */
 export type ReadPrompt = (field: string, prompt: string) => string;
 
+/** An upscaler model of the server. */
+export interface NamedUpscaler {
+  readonly name: string;
+}
+
 /** Grid in pixels to which A1111 rounds sizes down. */
 export const GRID = 8;
 
 /** Returns the size, upscaler and prompts of the second pass. @throws 422 */
-export function hiresOf(body: Txt2ImgBody, read: ReadPrompt): Options {
+export function hiresOf(body: Txt2ImgBody, read: ReadPrompt, upscalers: readonly NamedUpscaler[]): Options {
   if (body.hr_checkpoint_name && !/^use isSame|^none$/i.test(body.hr_checkpoint_name))
     throw notSupported('hr_checkpoint_name', 'the second pass uses the model of the first');
   const upscaler = body.hr_upscaler ?? 'Latent';
   const declared = hiresFields.hires.fields.upscaler;
-  const choice = choiceOf(declared, upscaler);
+  const choice = choiceOf(declared, upscaler) ?? upscalerNamed(upscalers, upscaler)?.name;
   if (!choice)
     throw failure(
       422,
-      `hr_upscaler: no upscaler is named ${quoted(upscaler)}; the upscalers are None, ${Object.values(declared.labels).join(', ')}`,
+      `hr_upscaler: no upscaler is named ${quoted(upscaler)}; the upscalers are ${['None', ...Object.values(declared.labels), ...upscalers.map(({ name }) => upscalerLabel(name))].join(', ')}`,
     );
   const onGrid = (side: number | null | undefined): number => Math.floor((side ?? 0) / GRID) * GRID;
   const [width, height] = [onGrid(body.hr_resize_x), onGrid(body.hr_resize_y)];
