@@ -5,7 +5,7 @@
 import { invalidOption, SafelightError } from '../errors.js';
 import { parseDataUri } from '../image/data-uri.js';
 import { readImage } from '../image/read.js';
-import type { UpscaleJobOptions } from '../options/declarations/upscale.js';
+import { maxUpscaledPixels, type UpscaleJobOptions } from '../options/declarations/upscale.js';
 import { targetOf } from '../pipelines/upscale/target.js';
 import type { Json } from './json.js';
 import type { JobFiles, RequestFiles } from './store/data-folder.js';
@@ -53,7 +53,7 @@ export async function storeImages(
     const bytes = await imageBytes(name, value, data);
     const size = await readImage(bytes, { maxPixels: maxInputPixels });
     if (name === 'init' || type === 'reconstruct') checkResult(name, size, options, maxPixels);
-    if (type === 'upscale') checkUpscaled(size, options, maxPixels * UPSCALED);
+    if (type === 'upscale') checkUpscaled(size, options, maxUpscaledPixels({ maxPixels }));
     await data.writeInput(id, name, bytes);
     stored[name] = { file: name };
   }
@@ -87,9 +87,6 @@ function checkResult(
     `${image.width} x ${image.height}`,
   );
 }
-
-/** Pixels of an upscaled image relative to the limit of a generated one. */
-const UPSCALED = 4;
 
 function checkUpscaled(
   image: { readonly width: number; readonly height: number },

@@ -162,6 +162,23 @@ describe('restored settings with LoRAs and embeddings', () => {
     expect(unrestoredOf(text, null, adapters)).toEqual(['LoRA: gone', 'Embedding: lost']);
   });
 
+  it('name the upscaler of the second pass as the server does, and list a missing one', () => {
+    const text = 'cat\nSteps: 2, Seed: 1, Hires upscale: 2, Hires upscaler: R-ESRGAN 4x+, Version: v1.10.1';
+    const safelight = formatExact('m', { prompt: 'cat', hires: { upscaler: 'RealESRGAN_x4plus' } });
+    const upscalers = [{ name: 'realesrgan_x4plus' }];
+    for (const texts of [{ parameters: text }, { parameters: text, safelight }]) {
+      const restored = restoredForm(texts, null, { upscalers })!;
+      expect(restored.patch).toMatchObject({ hires: true, hiresUpscaler: 'realesrgan_x4plus' });
+      expect(restored.lost.filter((lost) => lost.startsWith('Hires'))).toEqual([]);
+      const elsewhere = restoredForm(texts, null)!;
+      expect(elsewhere.patch.hires).toBe(true);
+      expect(elsewhere.patch.hiresUpscaler ?? 'latent').toBe('latent');
+      expect(elsewhere.lost).toContain('Hires upscaler: R-ESRGAN 4x+');
+    }
+    const builtIn = restoredForm({ parameters: text.replace('R-ESRGAN 4x+', 'Lanczos') }, null)!;
+    expect(builtIn).toMatchObject({ patch: { hiresUpscaler: 'lanczos' }, lost: [] });
+  });
+
   it('keep tags and list nothing if the available ones are unknown', () => {
     expect(fieldsOf(text, null)[0]!.value).toContain('<lora:old:0.5>');
     expect(unrestoredOf(text, null)).toEqual([]);

@@ -4,9 +4,17 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { encodePng } from '../../lib/image/png.js';
 import type { About } from '../../web/src/api/types.js';
-import { canEnlarge, enlargedSize, enlargeRequest, isAllowed } from '../../web/src/logic/enlarge.js';
+import {
+  canEnlarge,
+  enlargedSize,
+  enlargeRequest,
+  isAllowed,
+  isUpscalable,
+  upscaledSize,
+  upscaleRequest,
+} from '../../web/src/logic/enlarge.js';
 import { plain } from '../../web/src/logic/format.js';
-import { distinct, downloadName } from '../../web/src/logic/names.js';
+import { distinct, downloadName, promptOf } from '../../web/src/logic/names.js';
 import { readTexts } from '../../web/src/logic/png-text.js';
 import { requestOf } from '../../web/src/logic/request.js';
 import { fieldsOf, mergeFields, unrestoredOf } from '../../web/src/logic/restore.js';
@@ -183,6 +191,29 @@ describe('upscaling', () => {
     expect(isAllowed({ width: 2048, height: 2048 }, about)).toBe(true);
     expect(isAllowed({ width: 2056, height: 8 }, about)).toBe(false);
     expect([canEnlarge({ type: 'sketch' }), canEnlarge({ type: 'text-to-image' })]).toEqual([false, true]);
+  });
+});
+
+describe('upscaling with a model', () => {
+  const parameters = 'a red apple\nNegative prompt: blur\nSteps: 3';
+  const options = { upscaler: '4x-Tiny', scale: 4 };
+  const job = { ...fakeJob({ type: 'upscale', model: '4x-Tiny' }), options };
+  const image = { ...job.images[0]!, parameters };
+
+  it('requests a job for an image of another one', () => {
+    expect(upscaleRequest(job, image, { upscaler: '2x', scale: 3 })).toEqual({
+      type: 'upscale',
+      options: { upscaler: '2x', scale: 3, image: { job: job.id, image: image.name } },
+    });
+    expect(upscaledSize({ width: 101, height: 50 }, 1.5)).toEqual({ width: 152, height: 75 });
+    expect(isUpscalable({ width: 4096, height: 4096 }, about)).toBe(true);
+    expect(isUpscalable({ width: 2 ** 14, height: 2 ** 14 }, about)).toBe(false);
+  });
+
+  it('keeps the prompt of the original for names and the search', () => {
+    expect(promptOf({ ...job, images: [image] })).toBe('a red apple');
+    expect(promptOf({ ...job, images: [] })).toBe('upscaled with 4x-Tiny');
+    expect(compileQuery('"red apple" model:tiny')(searchTexts(job, image, about))).toBe(true);
   });
 });
 

@@ -14,6 +14,7 @@ import { Settings } from './views/settings.js';
 import { Stage } from './views/stage.js';
 import { StyleEditor } from './views/styles.js';
 import { InspectView } from './views/trace/trace.js';
+import { Upscale } from './views/upscale.js';
 
 export function App() {
   return (
@@ -29,6 +30,7 @@ export function App() {
       <Notifications />
       <DroppedImage />
       <Enlarge />
+      <Upscale />
       <StyleEditor />
       <AdapterBrowser />
       <Help />

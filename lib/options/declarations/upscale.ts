@@ -36,4 +36,9 @@ export const upscaleFields = {
   }),
 };
 
+/** Returns the largest number of pixels of an upscaled image; models need less memory per pixel than a generation. */
+export function maxUpscaledPixels({ maxPixels }: { readonly maxPixels: number }): number {
+  return 4 * maxPixels;
+}
+
 export type UpscaleJobOptions = OptionsOf<typeof upscaleFields>;

@@ -27,6 +27,21 @@ export interface Style {
   readonly negative: string;
 }
 
+/** An upscaler model of `GET /v1/upscalers`; null stands for unknown. */
+export interface Upscaler {
+  readonly name: string;
+  /** A1111's name of it. */
+  readonly label: string;
+  readonly scale: number | null;
+  /** Reason why it cannot be used. */
+  readonly problem?: string;
+}
+
+export interface Upscalers {
+  readonly configured: boolean;
+  readonly upscalers: readonly Upscaler[];
+}
+
 export interface ModelAbout {
   readonly name: string;
   readonly kind: 'diffusion' | 'codes' | 'unknown';

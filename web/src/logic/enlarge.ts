@@ -1,4 +1,8 @@
-/** Enlarging of finished images: image-to-image generation at a larger size with the same prompt and settings. */
+/**
+ * Larger versions of finished images: generated again at a larger size with the same prompt and settings, or upscaled with
+ * a model, which keeps the content.
+ */
+import { maxUpscaledPixels } from '../../../lib/options/declarations/upscale.js';
 import type { About, ApiImage, ApiJob } from '../api/types.js';
 import type { Request } from './request.js';
 
@@ -63,4 +67,24 @@ export function enlargeRequest(
       strength,
     },
   };
+}
+
+export interface Upscaling {
+  /** Name of a model of the server. */
+  readonly upscaler: string;
+  readonly scale: number;
+}
+
+/** Returns the size of the upscaled image. */
+export function upscaledSize({ width, height }: Size, scale: number): Size {
+  return { width: Math.round(width * scale), height: Math.round(height * scale) };
+}
+
+/** Returns true if the server's limits allow upscaled images of this size. */
+export function isUpscalable({ width, height }: Size, about: About | null): boolean {
+  return !about || width * height <= maxUpscaledPixels(about.limits);
+}
+
+export function upscaleRequest(job: ApiJob, image: ApiImage, { upscaler, scale }: Upscaling): Request {
+  return { type: 'upscale', options: { upscaler, scale, image: { job: job.id, image: image.name } } };
 }

@@ -1,5 +1,6 @@
 /** Names of downloaded files (`safelight-SEED.png`, like those of the command line) and of jobs in lists. */
-import type { ApiJob } from '../api/types.js';
+import { parseParameters } from '../../../lib/image/parameters.js';
+import type { ApiImage, ApiJob } from '../api/types.js';
 
 const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/webp': 'webp' };
 
@@ -31,7 +32,13 @@ export function distinct(names: readonly string[]): string[] {
 }
 
 /** Returns the text that represents a job in lists and labels. */
-export function promptOf({ options, type }: ApiJob): string {
+export function promptOf({ options, type, model, images }: ApiJob): string {
   if (typeof options.prompt === 'string' && options.prompt !== '') return options.prompt;
+  if (type === 'upscale') return promptOfUpscaled(images[0]) || `upscaled with ${model}`;
   return type === 'sketch' ? 'sketch' : 'no prompt';
+}
+
+/** Returns the prompt with which an upscaled image was generated; empty if it is not known. */
+export function promptOfUpscaled(image: Pick<ApiImage, 'parameters'> | undefined): string {
+  return parseParameters(image?.parameters ?? '').prompt;
 }

@@ -6,6 +6,8 @@ import { defaultOf, entriesOf, type Fields } from '../../../lib/options/field.js
 import {
   type KnownAdapters,
   missingAdaptersOf,
+  missingUpscaler,
+  withKnownUpscaler,
   withRenamedLoras,
 } from '../../../lib/options/infotext/adapters.js';
 import { toJson } from '../../../lib/options/json.js';
@@ -65,8 +67,9 @@ function fromExact(
   { adapters, parameters }: Networks,
 ): RestoredForm {
   const { fields } = parseParameters(parameters);
-  const options = withRenamedLoras(exact, fields, adapters);
-  const missing = missingAdaptersOf(options, fields, adapters);
+  const renamed = withRenamedLoras(exact, fields, adapters);
+  const missing = [...missingAdaptersOf(renamed, fields, adapters), ...missingUpscaler(renamed, adapters)];
+  const options = withKnownUpscaler(renamed, adapters);
   const known = model !== undefined && about?.models.some(({ name }) => name === model);
   const { mode: _mode, model: _model, vqganModel: _codes, ...blank } = defaults;
   const patches = patchesOf(generationFields, withDefaults(generationFields, options), '');

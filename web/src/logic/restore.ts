@@ -2,7 +2,12 @@
 
 import { matters, writtenByOthers } from '../../../lib/image/parameter-fields.js';
 import { parseParameters } from '../../../lib/image/parameters.js';
-import { type KnownAdapters, missingAdapters, renameLoras } from '../../../lib/options/infotext/adapters.js';
+import {
+  type KnownAdapters,
+  knownUpscaler,
+  missingAdapters,
+  renameLoras,
+} from '../../../lib/options/infotext/adapters.js';
 import { type LabeledOption, optionsByLabel } from '../../../lib/options/infotext/labels.js';
 import { parseSize, parseValue } from '../../../lib/options/infotext/values.js';
 import { toJson } from '../../../lib/options/json.js';
@@ -22,7 +27,7 @@ export interface Field {
  * Parses A1111's generation parameters text. Settings without a control are kept as additional options if
  * Safelight wrote the text, and dropped if another program did (`unrestoredOf` lists them). In texts of other
  * programs, a missing RNG means GPU and a missing schedule means Automatic.
- * @param adapters available LoRAs: tags with other names are renamed by their hashes
+ * @param adapters available LoRAs and upscalers: tags with other names are renamed by their hashes
  */
 export function fieldsOf(text: string, about: About | null, adapters: KnownAdapters = {}): Field[] {
   if (text.trim() === '') return [];
@@ -33,7 +38,7 @@ export function fieldsOf(text: string, about: About | null, adapters: KnownAdapt
   // The prompts already contain the styles.
   const result: Field[] = [{ label: 'Prompt', value: prompt, patch: { prompt, styles: [] } }];
   result.push({ label: 'Negative prompt', value: negative, patch: { negative, styles: [] } });
-  for (const [name, value, patch] of patchesOf(fields, about))
+  for (const [name, value, patch] of patchesOf(fields, about, adapters))
     if (patch) result.push({ label: name, value, patch });
   if (!writtenByOthers(fields)) return result;
   if (!result.some(({ patch }) => 'schedule' in patch))
@@ -44,7 +49,7 @@ export function fieldsOf(text: string, about: About | null, adapters: KnownAdapt
 }
 
 /**
- * Returns the settings, LoRAs and embeddings of an image that cannot be restored, as `name: value`.
+ * Returns the settings, LoRAs, embeddings and upscalers of an image that cannot be restored, as `name: value`.
  * @param adapters available LoRAs and embeddings; a missing list is unknown
  */
 export function unrestoredOf(text: string, about: About | null, adapters: KnownAdapters = {}): string[] {
@@ -56,7 +61,7 @@ export function unrestoredOf(text: string, about: About | null, adapters: KnownA
     fields,
     adapters,
   );
-  const lost = patchesOf(fields, about).flatMap(([name, value, patch]) =>
+  const lost = patchesOf(fields, about, adapters).flatMap(([name, value, patch]) =>
     patch || HASHES.has(name) || !matters(name, value) ? [] : [`${name}: ${value}`],
   );
   return [...new Set([...missing.map(({ name, value }) => `${name}: ${value}`), ...lost])];
@@ -79,13 +84,14 @@ type Fields = Readonly<Record<string, string>>;
 function patchesOf(
   fields: Fields,
   about: About | null,
+  adapters: KnownAdapters,
 ): [name: string, value: string, patch: Partial<Settings> | undefined][] {
   const hires = 'Hires upscale' in fields || 'Hires upscaler' in fields;
   const foreign = writtenByOthers(fields);
   // A schedule in the sampler's name takes precedence over Automatic.
   const suffix = samplerOf(fields.Sampler ?? '', about)?.schedule;
   return Object.entries(fields).map(([name, value]) => {
-    const patch = patchOf(name, value, { hires, foreign }, about);
+    const patch = patchOf(name, value, { hires, foreign, adapters }, about);
     return [name, value, suffix && patch?.schedule === AUTOMATIC ? { schedule: suffix } : patch];
   });
 }
@@ -121,12 +127,13 @@ interface TextOrigin {
   readonly hires: boolean;
   /** True if another program wrote the text. */
   readonly foreign: boolean;
+  readonly adapters: KnownAdapters;
 }
 
 function patchOf(
   name: string,
   value: string,
-  { hires, foreign }: TextOrigin,
+  { hires, foreign, adapters }: TextOrigin,
   about: About | null,
 ): Partial<Settings> | undefined {
   switch (name) {
@@ -145,6 +152,11 @@ function patchOf(
       return foreign || !hires
         ? undefined
         : { hires, further: { hires: { [name === 'Hires sampler' ? 'sampler' : 'schedule']: value } } };
+    case 'Hires upscaler': {
+      const option = optionsByLabel.get(name)!;
+      const upscaler = knownUpscaler(String(parseValue(option.field, value) ?? ''), adapters);
+      return upscaler === undefined ? undefined : { hires: true, hiresUpscaler: upscaler };
+    }
     case 'Hires resize': {
       const size = foreign ? undefined : parseSize(value);
       const sides = size && Object.entries(size).filter(([, side]) => side > 0);

@@ -1,5 +1,6 @@
 /** Search of finished images by prompt, negative prompt, seed, model and sampler. */
 import type { About, ApiImage, ApiJob } from '../api/types.js';
+import { promptOfUpscaled } from './names.js';
 
 /** Searchable texts of an image. */
 export interface SearchTexts {
@@ -17,7 +18,7 @@ export function searchTexts(job: ApiJob, image: ApiImage, about: About | null): 
   const name = typeof sampler === 'string' ? sampler : (model?.sampler ?? '');
   const label = about?.samplers.find((entry) => entry.name === name)?.label ?? '';
   return {
-    prompt: typeof prompt === 'string' ? prompt : '',
+    prompt: typeof prompt === 'string' ? prompt : job.type === 'upscale' ? promptOfUpscaled(image) : '',
     negative: typeof negative === 'string' ? negative : '',
     seed: String(image.seed ?? job.options.seed ?? ''),
     model: job.model,

@@ -3,7 +3,13 @@ import { computed, signal } from '@preact/signals';
 import { post, remove } from '../api/http.js';
 import type { ApiJob } from '../api/types.js';
 import { joined, patched } from '../logic/additional-options.js';
-import { canEnlarge, type Enlargement, enlargeRequest } from '../logic/enlarge.js';
+import {
+  canEnlarge,
+  type Enlargement,
+  enlargeRequest,
+  type Upscaling,
+  upscaleRequest,
+} from '../logic/enlarge.js';
 import { excerpt } from '../logic/format.js';
 import { readTexts } from '../logic/png-text.js';
 import { type InputImages, type Request, requestOf } from '../logic/request.js';
@@ -36,12 +42,24 @@ export async function enqueue(): Promise<void> {
 /** Queues jobs that enlarge images. A single job is shown on the stage. */
 export async function enlarge(images: readonly GalleryImage[], parameters: Enlargement): Promise<void> {
   const eligible = images.filter(({ job }) => canEnlarge(job));
-  for (const { job, image } of eligible) {
-    const enlarging = await submit(async () => enlargeRequest(job, image, parameters, about.peek()));
-    if (!enlarging) return;
-    if (eligible.length === 1) showStarted(enlarging);
+  await submitEach(eligible, ({ job, image }) => enlargeRequest(job, image, parameters, about.peek()));
+}
+
+/** Queues jobs that upscale images with a model. A single job is shown on the stage. */
+export async function upscale(images: readonly GalleryImage[], parameters: Upscaling): Promise<void> {
+  await submitEach(images, ({ job, image }) => upscaleRequest(job, image, parameters));
+}
+
+async function submitEach(
+  images: readonly GalleryImage[],
+  requestFor: (image: GalleryImage) => Request,
+): Promise<void> {
+  for (const image of images) {
+    const job = await submit(async () => requestFor(image));
+    if (!job) return;
+    if (images.length === 1) showStarted(job);
   }
-  if (eligible.length > 1) notify(`Queued ${eligible.length}`);
+  if (images.length > 1) notify(`Queued ${images.length}`);
 }
 
 function showStarted(job: ApiJob): void {

@@ -18,6 +18,7 @@ import { hasWord, insertWord, removeWord } from '../logic/prompt-words.js';
 import type { ImageTexts } from '../logic/restore-exact.js';
 import { set, settings } from './form.js';
 import { announce } from './notifications.js';
+import { refreshUpscalers } from './upscalers.js';
 
 /** The lists of the server; null before they are loaded. */
 export const adapters = signal<Adapters | null>(null);
@@ -81,13 +82,16 @@ export function toggleWord(field: 'prompt' | 'negative', word: string): void {
 }
 
 /**
- * Returns the available adapters, to restore the settings of an image. Hashes are computed only if the image names a LoRA
+ * Returns the available adapters and upscalers, to restore the settings of an image. Hashes are computed only if the image names a LoRA
  * that the server has under another name or not at all. Nothing is known if the server does not respond.
  */
 export async function adaptersFor({ parameters = '', safelight = '' }: ImageTexts): Promise<KnownAdapters> {
   const { fields } = parseParameters(parameters);
+  const usesUpscaler = fields['Hires upscaler'] !== undefined || safelight.includes('"upscaler"');
+  const upscalers = usesUpscaler ? await refreshUpscalers() : [];
   const hasNetworks = extractTags(parameters + safelight).tags.length > 0;
-  if (!hasNetworks && fields['Lora hashes'] === undefined && fields['TI hashes'] === undefined) return {};
+  if (!hasNetworks && fields['Lora hashes'] === undefined && fields['TI hashes'] === undefined)
+    return { upscalers };
   try {
     let lists = await get<Adapters>('/v1/adapters');
     const names = [...hashesOf(fields['Lora hashes']).keys()];
@@ -95,9 +99,9 @@ export async function adaptersFor({ parameters = '', safelight = '' }: ImageText
     if (!isComplete && names.some((name) => !loraNamed(lists.loras, name)))
       lists = await get<Adapters>('/v1/adapters?hashes=all');
     adapters.value = lists;
-    return knownOf(lists);
+    return { ...knownOf(lists), upscalers };
   } catch {
-    return {};
+    return { upscalers };
   }
 }
 

@@ -22,6 +22,7 @@ const PATHS = {
   inspect: 'M2 12s3.500-7 10-7 10 7 10 7-3.500 7-10 7-10-7-10-7ZM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6Z',
   image: 'M4 5h16v14H4ZM4 16l5-5 4 4 3-3 4 4M15 9.500h.01',
   enlarge: 'M4 13v7h7M4 20l7-7M20 11V4h-7M20 4l-7 7',
+  upscale: 'M4 13h7v7H4ZM8 9V4h12v12h-5M13 11l3.500-3.500M13 7.500h3.500V11',
   text: 'M5 6V4h14v2M12 4v16M9 20h6',
   mask: 'M4 5h16v14H4ZM9 12a3 3 0 1 0 6 0 3 3 0 0 0-6 0Z',
   pencil: 'M4 20l1-5L16 4l4 4L9 19ZM14 6l4 4',

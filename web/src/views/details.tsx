@@ -10,14 +10,16 @@ import { set } from '../state/form.js';
 import { type GalleryImage, gallery } from '../state/jobs.js';
 import { about } from '../state/session.js';
 import { compared } from '../state/stage.js';
+import { upscalers } from '../state/upscalers.js';
 import { DeleteButton, Fold, IconButton, Toggle } from '../ui/controls.js';
 import { Icon } from '../ui/icons.js';
 import { LongText } from '../ui/long-text.js';
 import { enlarging } from './enlarge.js';
+import { upscaling } from './upscale.js';
 
 export function Details({ shown }: { readonly shown: GalleryImage }) {
   const { job, image } = shown;
-  const known = adapters.value ? knownOf(adapters.value) : {};
+  const known = { ...(adapters.value ? knownOf(adapters.value) : {}), upscalers: upscalers.value };
   const fields = image.parameters ? fieldsOf(image.parameters, about.value, known) : fieldsOfOptions(job);
   return (
     <div class="details">
@@ -60,6 +62,17 @@ function Tools({ shown }: { readonly shown: GalleryImage }) {
           <Icon name="enlarge" /> Enlarge
         </button>
       )}
+      {upscalers.value.length > 0 && (
+        <button
+          type="button"
+          class="plain"
+          onClick={() => {
+            upscaling.value = [shown];
+          }}
+        >
+          <Icon name="upscale" /> Upscale
+        </button>
+      )}
       <button
         type="button"
         class="plain"
@@ -70,9 +83,11 @@ function Tools({ shown }: { readonly shown: GalleryImage }) {
       >
         <Icon name="compare" /> Compare
       </button>
-      <button type="button" class="plain" onClick={() => set({ mode: 'inside' })}>
-        <Icon name="inspect" /> Inspect
-      </button>
+      {job.type !== 'upscale' && (
+        <button type="button" class="plain" onClick={() => set({ mode: 'inside' })}>
+          <Icon name="inspect" /> Inspect
+        </button>
+      )}
       <Delete key={job.id} job={job} />
     </div>
   );

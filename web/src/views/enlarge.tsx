@@ -5,6 +5,7 @@ import { enlarge } from '../state/actions.js';
 import type { GalleryImage } from '../state/jobs.js';
 import { persistentSignal } from '../state/persistent.js';
 import { about } from '../state/session.js';
+import { upscalers } from '../state/upscalers.js';
 import { Dialog } from '../ui/dialog.js';
 import { Slider } from '../ui/numbers.js';
 
@@ -58,6 +59,12 @@ export function Enlarge() {
           ? `${first.image.width} × ${first.image.height} becomes ${size.width} × ${size.height}, generated with the same prompt and settings.`
           : 'Each image is generated with its own prompt and settings.'}
       </p>
+      {upscalers.value.length === 0 && (
+        <p class="hint">
+          To enlarge images without changing their content, put upscaler models into the subfolder{' '}
+          <code>upscalers</code> of the server’s models folder.
+        </p>
+      )}
       {!fits && about.value && (
         <p class="problem" role="alert">
           This server generates images of at most {about.value.limits.maxSide} pixels per side and{' '}

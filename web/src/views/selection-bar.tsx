@@ -1,12 +1,14 @@
-/** Toolbar for the selected images: download, enlarge and delete. */
+/** Toolbar for the selected images: download, enlarge, upscale and delete. */
 import { useSignal } from '@preact/signals';
 import { canEnlarge } from '../logic/enlarge.js';
 import { deleteJobs } from '../state/actions.js';
 import { download, downloading } from '../state/downloads.js';
 import { endSelecting, searchResults, selection, toggleAll } from '../state/gallery-selection.js';
+import { upscalers } from '../state/upscalers.js';
 import { IconButton } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
 import { enlarging } from './enlarge.js';
+import { upscaling } from './upscale.js';
 
 export function SelectionBar() {
   const confirming = useSignal(false);
@@ -37,6 +39,16 @@ export function SelectionBar() {
           enlarging.value = chosen;
         }}
       />
+      {upscalers.value.length > 0 && (
+        <IconButton
+          icon="upscale"
+          label="Upscale the selected"
+          disabled={none}
+          onClick={() => {
+            upscaling.value = chosen;
+          }}
+        />
+      )}
       <IconButton
         icon="trash"
         label="Delete the selected"

@@ -1,4 +1,5 @@
 /** Sections for single modes: hires fix, mask, and sampling of code indices. */
+import { useEffect } from 'preact/hooks';
 import { choiceFields } from '../../../lib/options/declarations/autoregressive.js';
 import { hiresFields } from '../../../lib/options/declarations/hires.js';
 import { maskFields } from '../../../lib/options/declarations/mask.js';
@@ -6,6 +7,7 @@ import { plain } from '../logic/format.js';
 import { limitsOf } from '../logic/limits.js';
 import { set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
+import { refreshUpscalers, upscalers } from '../state/upscalers.js';
 import { Fold, Select, Toggle } from '../ui/controls.js';
 import { NumberField, Slider } from '../ui/numbers.js';
 import { PromptField } from './prompt.js';
@@ -14,9 +16,8 @@ import { Seed } from './settings-size.js';
 const { fields } = hiresFields.hires;
 
 export function Hires() {
-  const { hires, hiresScale, hiresSteps, hiresStrength, hiresUpscaler } = settings.value;
+  const { hires, hiresScale, hiresSteps, hiresStrength } = settings.value;
   const { hiresPrompt, hiresNegative } = settings.value;
-  const upscalers = about.value?.hiresUpscalers ?? [{ name: hiresUpscaler, label: hiresUpscaler }];
   return (
     <Fold title="Hires fix" summary={hires ? `scale ${plain(hiresScale)}` : 'off'}>
       <Toggle label="Second pass at a larger size" on={hires} onChange={(on) => set({ hires: on })} />
@@ -45,12 +46,7 @@ export function Hires() {
         step={0.05}
         onChange={(value) => set({ hiresStrength: value, hires: true })}
       />
-      <Select
-        label="Upscaler"
-        value={hiresUpscaler}
-        options={upscalers.map(({ name, label }) => [name, label] as const)}
-        onChange={(value) => set({ hiresUpscaler: value, hires: true })}
-      />
+      <HiresUpscaler />
       <div>
         <PromptField
           label="Hires prompt"
@@ -71,6 +67,23 @@ export function Hires() {
         />
       </div>
     </Fold>
+  );
+}
+
+/** The built-in upscalers and the models of the server, which are listed again whenever the section is opened. */
+function HiresUpscaler() {
+  useEffect(() => void refreshUpscalers(), []);
+  const { hiresUpscaler: value } = settings.value;
+  const known = [...(about.value?.hiresUpscalers ?? []), ...upscalers.value];
+  const options = known.map(({ name, label }) => [name, label] as const);
+  const isKnown = known.some(({ name }) => name === value);
+  return (
+    <Select
+      label="Upscaler"
+      value={value}
+      options={isKnown ? options : [...options, [value, `${value} (not available)`]]}
+      onChange={(upscaler) => set({ hiresUpscaler: upscaler, hires: true })}
+    />
   );
 }
 

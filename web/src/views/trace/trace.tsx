@@ -101,6 +101,8 @@ function TracePanel({ view }: { readonly view: View }) {
   const job = traceJob.value;
   if (current.value && current.value.job.type === 'sketch')
     return <p class="hint">An image generated from a sketch has no sampling steps; see its codes.</p>;
+  if (current.value && current.value.job.type === 'upscale')
+    return <p class="hint">An upscaled image has no sampling steps; choose the original.</p>;
   if (isActive(job)) return <Progress job={job!} />;
   if (!trace.value) {
     return (
