@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { openRedisJobs } from '../../lib/jobs/open.js';
 import type { JobService } from '../../lib/jobs/service/job-service.js';
 import { DataFolder } from '../../lib/jobs/store/data-folder.js';
+import { UPSCALING_QUEUE } from '../../lib/jobs/types.js';
 import { startRedis, type TestRedis, withoutRedis } from '../support/redis-server.js';
 import { startWorker, type TestWorker } from '../support/redis-worker.js';
 import { prepare } from './conformance/stage.js';
@@ -57,6 +58,21 @@ describe.skipIf(withoutRedis !== undefined)(`openRedisJobs${withoutRedis ? `: ${
     await other.end(b.id);
     await ended(b.id);
     expect([work.begun, other.begun]).toEqual([[a.id], [b.id]]);
+  });
+
+  it('gives upscaling jobs, whatever their upscaler, to a worker that takes these', async () => {
+    const upscaling = { ...request, type: 'upscale' as const };
+    const [x, y] = [
+      await service.submit({ ...upscaling, model: 'x' }),
+      await service.submit({ ...upscaling, model: 'y' }),
+    ];
+    await worker(['a', UPSCALING_QUEUE]);
+    for (const { id } of [x, y]) {
+      await work.end(id);
+      await ended(id);
+    }
+    expect(work.begun).toEqual([x.id, y.id]);
+    expect(await service.get(y.id)).toMatchObject({ type: 'upscale', model: 'y', status: 'done' });
   });
 
   it('runs jobs of several models in the order of submission, so that none starves', async () => {
