@@ -6,6 +6,7 @@ import { invalidOption, SafelightError, throwIfAborted } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import { type ImageSource, readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
+import { inSlices } from '../../image/slices.js';
 import { cpuInstead, isMemoryError } from '../../modules/loaded-module.js';
 import { availableMemory, checkFit } from '../../modules/memory-fit.js';
 import { UpscalerNetwork } from '../../modules/upscaler-network.js';
@@ -131,7 +132,7 @@ export class Upscaler implements AsyncDisposable {
         (await network.upscale(part, { signal })).image;
       await runPass(image, result, pass, layout, facts.scale, run, { signal, onTile });
     }
-    fillAlpha(result, plan);
+    await fillAlpha(result, plan, signal);
     return new UpscaledImage(await resample(result, wanted.width, wanted.height, 'lanczos', signal));
   }
 
@@ -197,6 +198,13 @@ function sizeOf(image: ByteImage, scale: number): { width: number; height: numbe
   return { width: width!, height: height! };
 }
 
-function fillAlpha({ data, channels }: ByteImage, { alpha }: PassPlan): void {
-  if (channels === 4 && alpha !== undefined) for (let i = 3; i < data.length; i += 4) data[i] = alpha;
+async function fillAlpha(
+  { data, width, height, channels }: ByteImage,
+  { alpha }: PassPlan,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (channels !== 4 || alpha === undefined) return;
+  await inSlices(height, width, signal, (y) => {
+    for (let i = y * width * 4 + 3; i < (y + 1) * width * 4; i += 4) data[i] = alpha;
+  });
 }

@@ -5,6 +5,7 @@ import { encodePng } from '../../image/png.js';
 import { readTexts } from '../../image/texts.js';
 import { disconnectSignal } from '../job-completion.js';
 import { upscalingJob } from './extras.js';
+import { failure } from './failures.js';
 import { type ExtraFields, extraBatchFields, extraSingleFields, pngInfoFields } from './fields.js';
 import { follow } from './generation.js';
 import { bytesOf, decodeImage, parameterFields, withFieldName } from './images.js';
@@ -25,8 +26,9 @@ export function fileRoutes(app: FastifyInstance, context: RouteContext): void {
     { schema: { tags, summary: 'Upscale an image', body: extraSingleFields } },
     async (request, reply) => {
       const body = request.body as ExtraFields & { image: string };
-      const { image, html } = await upscale(context, { image: body.image }, body, disconnectSignal(reply));
-      return { html_info: html, image };
+      const upscaled = await upscale(context, { image: body.image }, body, disconnectSignal(reply));
+      if (!upscaled) throw failure(409, 'The image was skipped');
+      return { html_info: upscaled.html, image: upscaled.image };
     },
   );
   app.post(
@@ -59,25 +61,30 @@ async function upscaleEach(
   let html = '<p></p>';
   for (const [i, { data }] of body.imageList.entries()) {
     const upscaled = await upscale(context, { [`imageList[${i}].data`]: data }, body, signal);
+    if (!upscaled) continue;
     images.push(upscaled.image);
     html = upscaled.html;
   }
   return { html_info: html, images };
 }
 
-/** @param named the image under the name of its field */
+/**
+ * Upscales an image; returns undefined if it was skipped.
+ * @param named the image under the name of its field
+ */
 async function upscale(
   context: RouteContext,
   named: Readonly<Record<string, string>>,
   fields: ExtraFields,
   signal: AbortSignal,
-): Promise<Extra> {
+): Promise<Extra | undefined> {
   const [[field, image] = ['', '']] = Object.entries(named);
   const request = await upscalingJob(image, fields, context.upscalers);
   if (!request) return unchanged(field, image);
   const job = await withFieldName(field, () => context.queue.submit(request));
   const ended = await follow(context, job, 1, signal);
-  const [png = ''] = await imagesOf(ended, context.queue, {});
+  const [png] = await imagesOf(ended, context.queue, {});
+  if (png === undefined) return undefined;
   const { postprocessing = '' } = (ended.result ?? {}) as { postprocessing?: string };
   return { image: png, html: `<p>${postprocessing}</p>` };
 }
