@@ -99,3 +99,41 @@ describe('the memory estimate of a model', () => {
     await expect(pool.use('a')).rejects.toThrow('gone');
   });
 });
+
+describe('a file that is not configured', () => {
+  it('is leased without a name, and stays loaded until it is idle', async () => {
+    const pool = new ModelPool([entry('a')], { idle: 0.001 });
+    const file = { ...entry('upscalers/x', '/x'), version: '1' };
+    const [first, second] = [await pool.useFile(file), await pool.useFile(file)];
+    expect(second.pipeline).toBe(first.pipeline);
+    expect(pool.loaded).toEqual([{ name: 'upscalers/x', bytes: 5, users: 2 }]);
+    expect(pool.names).toEqual(['a']);
+    expect(() => pool.entry('upscalers/x')).toThrow(expect.objectContaining({ code: 'MODEL_NOT_FOUND' }));
+    const changed = await pool.useFile({ ...file, version: '2' });
+    expect(changed.pipeline).not.toBe(first.pipeline);
+    for (const lease of [first, second, changed]) lease.release();
+    await expect.poll(() => pool.loaded).toEqual([]);
+    expect([first.pipeline.disposed, changed.pipeline.disposed]).toEqual([true, true]);
+    expect((await pool.useFile(file)).pipeline).not.toBe(first.pipeline);
+    await pool.close();
+    expect(pool.loaded).toEqual([]);
+  });
+
+  it('is evicted when another model needs the memory, and loaded again after a failure', async () => {
+    const file = { ...entry('upscalers/x', '/x'), estimate: async () => 5 };
+    const pool = new ModelPool([{ ...entry('b'), estimate: async () => 5 }], { budget: 6 });
+    const other = await pool.useFile(file);
+    other.release();
+    (await pool.use('b')).release();
+    expect(other.pipeline.disposed).toBe(true);
+    expect(pool.loaded.map(({ name }) => name)).toEqual(['b']);
+    const failing = {
+      ...file,
+      load: async (): Promise<Loaded> => {
+        throw new Error('broken');
+      },
+    };
+    await expect(pool.useFile(failing)).rejects.toThrow('broken');
+    expect((await pool.useFile(file)).pipeline).toBeInstanceOf(Loaded);
+  });
+});
