@@ -34,7 +34,7 @@ describe.skipIf(browserPath === undefined)(`upscaling on the page${withoutBrowse
   const generate = async (settings: object = {}) => {
     page = await visitor.visit({ settings: { ...small, ...settings } });
     await page.keyboard.press('Control+Enter');
-    await finished(page);
+    return finished(page);
   };
 
   it('upscales an image of the gallery with a model and puts the result into the gallery', async () => {
@@ -63,12 +63,15 @@ describe.skipIf(browserPath === undefined)(`upscaling on the page${withoutBrowse
   });
 
   it('shows the progress by tiles, and cancels', async () => {
-    await generate({ width: 512, height: 512 });
+    const original = await generate({ width: 512, height: 512 });
     await button('Upscale').click();
     await dialog().getByLabel('Model').selectOption('RealESRGAN_x2plus');
     await dialog().getByLabel('Scale').fill('8');
     await dialog().getByRole('button', { name: 'Upscale' }).click();
     await page.getByText(/Upscaling tile \d+ of \d+/).waitFor();
+    // The original is shown meanwhile.
+    const shown = page.getByRole('img', { name: 'Preview: upscaled with RealESRGAN_x2plus' });
+    expect(await shown.getAttribute('src')).toBe(original);
     await button('Cancel').click();
     await page.getByText('The job was cancelled').waitFor();
     expect(await visitor.newest()).toMatchObject({ type: 'upscale', status: 'cancelled' });

@@ -4,9 +4,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writeNetwork } from '../upscale/networks.js';
 
-/** Scale of the Compact model. */
-export const COMPACT_SCALE = 4;
-
 export class UpscalerModels {
   readonly path = mkdtempSync(join(tmpdir(), 'safelight-upscalers-'));
   private readonly networks = mkdtempSync(join(tmpdir(), 'safelight-networks-'));

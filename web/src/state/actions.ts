@@ -24,7 +24,7 @@ import { announce, notify, showError } from './notifications.js';
 import { addOwnJob, isOwnJob } from './own-jobs.js';
 import { revealStage } from './scroll.js';
 import { about } from './session.js';
-import { compared, isActive, show, stage, staged } from './stage.js';
+import { compared, isActive, show, stage, staged, upscaledFrom } from './stage.js';
 import { library } from './styles.js';
 
 /** Queues a job with the form's settings and shows it on the stage. */
@@ -57,6 +57,7 @@ async function submitEach(
   for (const image of images) {
     const job = await submit(async () => requestFor(image));
     if (!job) return;
+    if (job.type === 'upscale') upscaledFrom.value = { job: job.id, image: image.image };
     if (images.length === 1) showStarted(job);
   }
   if (images.length > 1) notify(`Queued ${images.length}`);

@@ -31,6 +31,8 @@ effect(() => {
 
 /** Newest preview of the job on the stage. */
 export const preview = signal<(JobPreview & { readonly job: string }) | null>(null);
+/** The image that the newest upscaling job of this tab enlarges, which is shown until the result is there. */
+export const upscaledFrom = signal<{ readonly job: string; readonly image: ApiImage } | null>(null);
 const finishedImages = signal<{ readonly job: string; readonly images: readonly ApiImage[] }>({
   job: '',
   images: [],

@@ -6,7 +6,17 @@ import { cancel, finish } from '../state/actions.js';
 import { model } from '../state/form.js';
 import { loaded } from '../state/jobs.js';
 import { isOwnJob } from '../state/own-jobs.js';
-import { compared, current, images, isActive, preview, show, stage, staged } from '../state/stage.js';
+import {
+  compared,
+  current,
+  images,
+  isActive,
+  preview,
+  show,
+  stage,
+  staged,
+  upscaledFrom,
+} from '../state/stage.js';
 import { Frame } from '../ui/frame.js';
 import { LongText } from '../ui/long-text.js';
 import { Compare } from './compare.js';
@@ -46,12 +56,13 @@ function Empty() {
   );
 }
 
-/** Shows the finished image of a job, or else its newest preview, or else an empty tray. */
+/** Shows the finished image of a job, or else its newest preview or the image to upscale, or else an empty tray. */
 function Canvas({ job }: { readonly job: ApiJob }) {
   const shown = current.value;
   const frame = preview.value?.job === job.id ? preview.value.image : null;
-  const url = shown?.image.url ?? frame;
-  const { width, height } = shown?.image ?? expectedSize(job);
+  const original = upscaledFrom.value?.job === job.id ? upscaledFrom.value.image : undefined;
+  const url = shown?.image.url ?? frame ?? original?.url ?? null;
+  const { width, height } = shown?.image ?? original ?? expectedSize(job);
   const alt = shown ? `Image: ${excerpt(promptOf(job), 120)}` : `Preview: ${excerpt(promptOf(job), 120)}`;
   // One frame per job, so that the last preview stays until the image is loaded.
   return <Frame key={job.id} {...{ url, alt, width, height }} />;
