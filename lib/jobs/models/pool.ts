@@ -3,9 +3,8 @@
  * needs the memory, but never while a job uses it. Only configured names are accepted; a name is never used
  * as a path.
  */
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { SafelightError, throwIfAborted, unlessAborted } from '../../errors.js';
+import { bytesOf, fileBytes } from './model-bytes.js';
 
 /** The part of a pipeline that the pool uses. */
 export interface PooledPipeline {
@@ -260,21 +259,4 @@ function newSlot<P>(entry: ModelEntry<P & PooledPipeline>): Slot<P> {
 
 function keyOf({ path, version = '' }: ModelEntry): string {
   return `${path} ${version}`;
-}
-
-function bytesOf(pipeline: PooledPipeline): number {
-  return Object.values(pipeline.memory()).reduce((sum, { weights, compute }) => sum + weights + compute, 0);
-}
-
-/** Returns the size of a file or of all files in a folder, in bytes, as an estimate of the model's memory. */
-async function fileBytes(path: string): Promise<number> {
-  try {
-    const info = await stat(path);
-    if (!info.isDirectory()) return info.size;
-    const names = await readdir(path);
-    const sizes = await Promise.all(names.map((name) => fileBytes(join(path, name))));
-    return sizes.reduce((sum, size) => sum + size, 0);
-  } catch {
-    return 0; // loading reports the error
-  }
 }
