@@ -70,7 +70,7 @@ export async function planHires(
       const enlarged = await enlarge(
         loaded,
         latents,
-        { upscaler, model },
+        { upscaler, model, sampling },
         target,
         combineSignals(signal, finish),
       );
@@ -96,7 +96,8 @@ async function enlarge(
   {
     upscaler,
     model: path,
-  }: { readonly upscaler: HiresSettings['upscaler']; readonly model: string | undefined },
+    sampling,
+  }: Pick<HiresSettings, 'upscaler' | 'sampling'> & { readonly model: string | undefined },
   target: HiresTarget,
   signal: AbortSignal | undefined,
 ): Promise<Tensor> {
@@ -127,7 +128,7 @@ async function enlarge(
       : resample(image, coverWidth, coverHeight, 'lanczos', signal);
   };
   try {
-    const codec = await codecOf(loaded, hires.sampling.changes, signal);
+    const codec = await codecOf(loaded, sampling.changes, signal);
     const [count = 0, ...shape] = latents.shape;
     const enlarged: Tensor[] = [];
     for (let i = 0; i < count; i++) {
