@@ -1,14 +1,15 @@
 // @ts-check
 /**
- * Measures step caching and guidance intervals: median seconds of denoising (all settings in turns), the speedup, and the mean
- * and largest difference of the images (of 255) from those without. Without CHECKPOINT, the starter model generates four
- * prompts. `--speed` omits the differences, for a checkpoint with random weights. Requires `npm run prepare`.
+ * Measures options that trade time for quality: `caching` (step caching and guidance intervals) or `changes` (of guidance and of
+ * the U-Net). Prints the median seconds of denoising (all settings in turns), the speedup, and the mean and largest difference of
+ * the images (of 255) from those without. Without CHECKPOINT, the starter model generates four prompts. `--speed` omits the
+ * differences, for a checkpoint with random weights. Requires `npm run prepare`.
  *
- *   node bench/step-caching.mjs [CHECKPOINT] [--size 256] [--steps 20] [--runs 3] [--speed]
+ *   node bench/settings.mjs caching|changes [CHECKPOINT] [--size 256] [--steps 20] [--runs 3] [--speed]
  */
 import { Pipeline } from '../dist/index.js';
 
-const args = process.argv.slice(2);
+const [what, ...args] = process.argv.slice(2);
 const path = args[0]?.startsWith('--') ? undefined : args[0];
 /** @param {string} name @param {number} fallback */
 const number = (name, fallback) => (args.includes(name) ? Number(args[args.indexOf(name) + 1]) : fallback);
@@ -17,16 +18,39 @@ const size = args.includes('--size') ? { width: number('--size', 256), height: n
 const steps = number('--steps', 20);
 const runs = number('--runs', 3);
 
-// The interval is that of Kynkäänniemi et al. 2024 (arXiv:2404.07724) for SDXL.
-/** @type {Record<string, import('../dist/index.js').GenerateOptions extends infer O ? Partial<O> : never>} */
-const SETTINGS = {
+/** @typedef {Partial<import('../dist/index.js').GenerateOptions>} Setting */
+/** @type {Record<string, Setting>} */
+const CACHING = {
   none: {},
-  'DeepCache 2': { deepCache: { interval: 2 } },
-  'DeepCache 3': { deepCache: { interval: 3 } },
-  'DeepCache 5': { deepCache: { interval: 5 } },
+  'deepcache 0.25 (interval 2)': { stepCache: 'deepcache', stepCacheStrength: 0.25 },
+  'deepcache 0.5 (interval 3)': { stepCache: 'deepcache' },
+  'deepcache 1 (interval 5)': { stepCache: 'deepcache', stepCacheStrength: 1 },
+  'tgate 0.25': { stepCache: 'tgate', stepCacheStrength: 0.25 },
+  'tgate 0.5': { stepCache: 'tgate' },
+  'tgate 0.75': { stepCache: 'tgate', stepCacheStrength: 0.75 },
+  'spectrum 0.25': { stepCache: 'spectrum', stepCacheStrength: 0.25 },
+  'spectrum 0.5': { stepCache: 'spectrum' },
+  'spectrum 1': { stepCache: 'spectrum', stepCacheStrength: 1 },
+  'first-block 0.25': { stepCache: 'first-block', stepCacheStrength: 0.25 },
+  'first-block 0.5': { stepCache: 'first-block' },
+  'first-block 1': { stepCache: 'first-block', stepCacheStrength: 1 },
+  // The interval is that of Kynkäänniemi et al. 2024 (arXiv:2404.07724) for SDXL.
   'guidance 0.28 to 5.42': { guidanceInterval: [0.28, 5.42] },
-  'both, DeepCache 3': { deepCache: { interval: 3 }, guidanceInterval: [0.28, 5.42] },
+  'guidance 0.28 to 5.42, deepcache 0.5': { stepCache: 'deepcache', guidanceInterval: [0.28, 5.42] },
 };
+/** @type {Record<string, Setting>} */
+const CHANGES = {
+  none: {},
+  FreeU: { freeU: [1.5, 1.6, 0.9, 0.2] },
+  'token merging 0.25': { tokenMerging: 0.25 },
+  'token merging 0.5': { tokenMerging: 0.5 },
+  tiling: { tiling: true },
+  PAG: { pag: 3 },
+  SAG: { sag: 0.75 },
+};
+/** @type {Record<string, Setting> | undefined} */
+const SETTINGS = { caching: CACHING, changes: CHANGES }[what ?? ''];
+if (!SETTINGS) throw new Error(`Expected caching or changes as the first argument, received ${what}`);
 const PROMPTS = speed
   ? ['a house']
   : ['a red apple', 'a blue house', 'a green tree at night', 'a yellow star'];
