@@ -128,14 +128,12 @@ export type {
   TokenizeOptions,
 } from './pipelines/diffusion/stages.js';
 export type { GenerationStream } from './pipelines/diffusion/stream.js';
+export type { GridAxes } from './pipelines/grid/axes.js';
 export type { GridAxis } from './pipelines/grid/axis.js';
-export type { CellImage } from './pipelines/grid/cell-cache.js';
 export type { CellOptions } from './pipelines/grid/cell-options.js';
-export type { GridAxes } from './pipelines/grid/cells.js';
+export type { CellImage, GridCell, GridProgress } from './pipelines/grid/generate-cells.js';
 export {
-  type GridCell,
   type GridControl,
-  type GridProgress,
   type GridResult,
   GridSheet,
   generateGrid,

@@ -180,6 +180,8 @@ interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
    * only.
    */
   readonly schema?: (limits: Limits, parts: SchemaParts) => ZodType;
+  /** True if the value contains images. */
+  readonly images?: true;
 }
 /** An option with its own check and parser. */
 export interface CustomField<T = unknown> extends CustomSpec<T> {

@@ -2,8 +2,9 @@
 import { extname } from 'node:path';
 import { Command } from 'commander';
 import { defined } from '../../defined.js';
-import type { GridAxes } from '../../pipelines/grid/cells.js';
-import type { GridCell, GridResult } from '../../pipelines/grid/generate-grid.js';
+import type { GridAxes } from '../../pipelines/grid/axes.js';
+import type { GridCell } from '../../pipelines/grid/generate-cells.js';
+import type { GridResult } from '../../pipelines/grid/generate-grid.js';
 import type { GenerateOptions } from '../../pipelines/options.js';
 import type { OnWarning } from '../../warnings.js';
 import { Interruption, UsageError } from '../failure.js';

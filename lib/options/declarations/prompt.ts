@@ -52,6 +52,7 @@ export const promptFields = {
     flag: { name: 'region', argument: 'mask:prompt' },
     check: checkRegions,
     parse: parseRegion,
+    images: true,
     schema: (limits, { z, image }) =>
       z.array(z.strictObject({ mask: image, prompt: z.string().max(limits.maxPrompt) })).max(MAX_REGIONS),
   }),

@@ -1,7 +1,7 @@
 /** Options that an axis of a grid can vary, by any spelling of their names, and the parsing of their values. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { generationFields } from '../../options/declarations/generation.js';
-import { entriesOf, type Field, type Fields, type ObjectField } from '../../options/field.js';
+import { entriesOf, type Field, type Fields, isSerializable, type ObjectField } from '../../options/field.js';
 import { dashed, flagsOf } from '../../options/flags.js';
 import { didYouMean, suggestOption } from '../../suggest.js';
 import { numbersOf } from './axis-values.js';
@@ -18,21 +18,36 @@ export interface AxisOption {
 /** Options that concern several images; a cell is one image. */
 const EXCLUDED: ReadonlySet<string> = new Set(['count', 'batch']);
 
+/** Names of axes that change the prompt instead of setting an option. */
+export const promptAxes = ['prompt-sr', 'prompt-order'] as const;
+
 let known: ReadonlyMap<string, AxisOption> | undefined;
+
+/** Returns the options that an axis can vary, of all generation options or of some of them. */
+export function axisOptions(fields: Fields = generationFields): AxisOption[] {
+  return collect(fields, [], '');
+}
+
+/** True for an option whose values are or contain files, which exist on this machine only. */
+export function isLocal({ field }: Pick<AxisOption, 'field'>): boolean {
+  return (
+    field.kind === 'image' || !isSerializable(field) || (field.kind === 'custom' && field.images === true)
+  );
+}
 
 /**
  * Returns an option by its name as a flag (`hires-scale`) or in camel case (`hiresScale`, `hires.scale`).
  * @throws INVALID_OPTION with the nearest name as a suggestion
  */
 export function findOption(name: string): AxisOption {
-  known ??= new Map(collect(generationFields, [], '').flatMap(spellings));
+  known ??= new Map(axisOptions().flatMap(spellings));
   const option = known.get(normalized(name));
   if (option !== undefined) return option;
   const names = [...new Set([...known.values()].map((one) => one.name))];
   const hint = didYouMean(suggestOption(name, names));
   throw new SafelightError(
     'INVALID_OPTION',
-    `Unknown option ${JSON.stringify(name.slice(0, 60))} of an axis: ${hint ? `${hint} Accepted` : 'accepted'} options: prompt-sr, prompt-order, ${names.join(', ')}`,
+    `Unknown option ${JSON.stringify(name.slice(0, 60))} of an axis: ${hint ? `${hint} Accepted` : 'accepted'} options: ${[...promptAxes, ...names].join(', ')}`,
   );
 }
 

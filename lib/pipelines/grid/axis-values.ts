@@ -31,6 +31,13 @@ export function splitValues(axis: string, text: string): string[] {
   }
 }
 
+/** Joins values to a list that `splitValues` splits into the same values. */
+export function joinValues(values: readonly string[]): string {
+  return values
+    .map((value) => (/^\s|\s$|[,"]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value))
+    .join(',');
+}
+
 /**
  * Returns the numbers of a value: itself, or those of a range.
  * @param integers true if the option takes integers

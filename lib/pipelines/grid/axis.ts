@@ -1,7 +1,7 @@
 /** Axes of a grid: an option with its values, or a change of the prompt. */
 import { invalidOption, SafelightError } from '../../errors.js';
 import { knownKeys } from '../../known-keys.js';
-import { type AxisOption, findOption, parseValue } from './axis-options.js';
+import { type AxisOption, findOption, isLocal, parseValue } from './axis-options.js';
 import { MAX_VALUES, splitValues } from './axis-values.js';
 import type { CellOptions } from './cell-options.js';
 import { permutations, reorder, replace } from './prompt-axes.js';
@@ -27,6 +27,8 @@ export interface Axis {
   readonly values: readonly AxisValue[];
   /** True for changes of the prompt, which apply after all options. */
   readonly late: boolean;
+  /** True if values are or contain files, which exist on this machine only. */
+  readonly local: boolean;
 }
 
 const AXIS_KEYS: ReadonlySet<string> = new Set(['option', 'values']);
@@ -47,7 +49,7 @@ export function parseAxis(where: string, axis: GridAxis): Axis {
   if (special) return special;
   const option = findOption(name);
   const values = texts.flatMap((one) => parseValue(option, one));
-  return checked({ name: option.name, late: false, values: values.map((value) => axisValue(option, value)) });
+  return axisOf(option, values);
 }
 
 function axisOfValues(where: string, axis: unknown): Axis {
@@ -59,7 +61,14 @@ function axisOfValues(where: string, axis: unknown): Axis {
   const special = promptAxis(name, values);
   if (special) return special;
   const option = findOption(name);
-  return checked({ name: option.name, late: false, values: values.map((value) => axisValue(option, value)) });
+  return axisOf(option, values);
+}
+
+function axisOf(option: AxisOption, values: readonly unknown[]): Axis {
+  return checked({
+    ...{ name: option.name, late: false, local: isLocal(option) },
+    values: values.map((value) => axisValue(option, value)),
+  });
 }
 
 function promptAxis(name: string, values: readonly unknown[]): Axis | undefined {
@@ -72,13 +81,13 @@ function promptAxis(name: string, values: readonly unknown[]): Axis | undefined 
   });
   if (kind === 'order') {
     const orders = permutations(texts);
-    return checked({ name: 'prompt-order', late: true, values: orders.map(orderValue) });
+    return checked({ name: 'prompt-order', late: true, local: false, values: orders.map(orderValue) });
   }
   const [search] = texts;
   const replaced = texts.map(
     (text): AxisValue => ({ label: text, apply: (options) => replace(options, search!, text) }),
   );
-  return checked({ name: 'prompt-sr', late: true, values: replaced });
+  return checked({ name: 'prompt-sr', late: true, local: false, values: replaced });
 }
 
 function orderValue(words: readonly string[]): AxisValue {

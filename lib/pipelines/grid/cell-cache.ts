@@ -7,19 +7,15 @@ import { writeOutput } from '../../files/write.js';
 import { encodePng } from '../../image/png.js';
 import { readImage } from '../../image/read.js';
 import { toJson } from '../../options/json.js';
-import type { RgbImage } from '../../tensor/render.js';
 import type { CellOptions } from './cell-options.js';
-
-/** An image with its PNG encoding, which contains its generation parameters. */
-export interface CellImage extends RgbImage {
-  png(options?: { readonly metadata?: boolean }): Promise<Uint8Array>;
-}
+import type { PlannedCell } from './cells.js';
+import type { CellImage, CellStore } from './generate-cells.js';
 
 /** Incremented when the same options generate another image. */
 const VERSION = 1;
 const SEED_FILE = 'grid.json';
 
-export class CellCache {
+export class CellCache implements CellStore {
   /**
    * @param folder created with the first cell
    * @param model identifies the model and how it was loaded
@@ -45,22 +41,13 @@ export class CellCache {
     await writeOutput(join(this.folder, SEED_FILE), Buffer.from(`${JSON.stringify({ seed })}\n`));
   }
 
-  /** Returns a cell of an earlier run; undefined if there is none, or if its file is damaged. */
-  async read(options: CellOptions): Promise<CellImage | undefined> {
+  async read({ options }: Pick<PlannedCell, 'options'>): Promise<CellImage | undefined> {
     const bytes = await readFile(await this.pathOf(options)).catch(() => undefined);
-    if (bytes === undefined) return undefined;
-    try {
-      const { data, width, height, channels } = await readImage(bytes);
-      if (channels !== 3) return undefined;
-      const image = { data: new Uint8Array(data), width, height };
-      return { ...image, png: async ({ metadata = true } = {}) => (metadata ? bytes : encodePng(image)) };
-    } catch {
-      return undefined;
-    }
+    return bytes && cellImageOf(bytes);
   }
 
   /** @throws FILE_NOT_WRITTEN, INVALID_OPTION for options without a file form, such as tensors */
-  async write(options: CellOptions, image: CellImage): Promise<void> {
+  async write({ options }: Pick<PlannedCell, 'options'>, image: CellImage): Promise<void> {
     await this.create();
     await writeOutput(await this.pathOf(options), await image.png());
   }
@@ -89,6 +76,18 @@ export class CellCache {
       .update(JSON.stringify(sorted(exact)))
       .digest('hex');
     return join(this.folder, `${hash.slice(0, 32)}.png`);
+  }
+}
+
+/** Decodes the PNG file of a cell; undefined if it is damaged. */
+export async function cellImageOf(bytes: Uint8Array): Promise<CellImage | undefined> {
+  try {
+    const { data, width, height, channels } = await readImage(bytes);
+    if (channels !== 3) return undefined;
+    const image = { data: new Uint8Array(data), width, height };
+    return { ...image, png: async ({ metadata = true } = {}) => (metadata ? bytes : encodePng(image)) };
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 /** X/Y/Z grids: one image per combination of option values, and a labelled sheet of all of them. */
-import { invalidOption, isAborted, onAbort, throwIfAborted } from '../../errors.js';
+import { invalidOption } from '../../errors.js';
 import { pathOf } from '../../files/destination.js';
 import { writeNewOutput, writeOutput } from '../../files/write.js';
 import { encodeImage, imageFormatOf } from '../../image/encode.js';
@@ -8,12 +8,12 @@ import * as check from '../../options/check.js';
 import type { RgbImage } from '../../tensor/render.js';
 import { type OnWarning, type Warning, Warnings } from '../../warnings.js';
 import type { Pipeline } from '../diffusion/pipeline.js';
-import { FINISH } from '../finish-signal.js';
-import type { Progress } from '../progress.js';
-import { CellCache, type CellImage, stampOf } from './cell-cache.js';
+import { type GridAxes, indexOf } from './axes.js';
+import { CellCache, stampOf } from './cell-cache.js';
 import type { CellOptions } from './cell-options.js';
-import { type CellPlace, type GridAxes, type GridPlan, type PlannedCell, planGrid } from './cells.js';
-import { checkSheetSize, drawSheet } from './sheet.js';
+import { type GridPlan, planGrid } from './cells.js';
+import { type GridCell, type GridProgress, generateCells } from './generate-cells.js';
+import { drawSheet } from './sheet.js';
 
 /** Options for observing, ending and resuming a grid. */
 export interface GridControl {
@@ -27,25 +27,9 @@ export interface GridControl {
   /** Further text that distinguishes cells in the cache, such as options with which the model was loaded. */
   readonly cacheKey?: string;
   readonly onProgress?: (progress: GridProgress) => void;
-  /** Receives each cell when it is finished. */
+  /** Receives each cell when it is finished; those of earlier runs come first. */
   readonly onCell?: (cell: GridCell) => void;
   readonly onWarning?: OnWarning;
-}
-
-export interface GridProgress {
-  /** Number of finished cells. */
-  readonly cell: number;
-  readonly cells: number;
-  /** Progress of the current cell; undefined between cells. */
-  readonly progress?: Progress;
-}
-
-export interface GridCell extends CellPlace {
-  readonly options: CellOptions;
-  /** Undefined if the grid was ended before. */
-  readonly image: CellImage | undefined;
-  /** True if the image is from an earlier run. */
-  readonly reused: boolean;
 }
 
 /** The sheet of a grid as an image. */
@@ -112,34 +96,23 @@ export async function generateGrid(
   const plan = planGrid({ ...options, ...(await earlierSeed(options, cache)) }, axes);
   await cache?.keepSeed(plan.seed);
   const warnings = new Warnings(onWarning);
-  const stopping = stopSignal(signal);
-  const cells: GridCell[] = [];
-  try {
-    for (const planned of plan.cells) {
-      onProgress?.({ cell: cells.length, cells: plan.cells.length });
-      const report = (progress: Progress) =>
-        onProgress?.({ cell: cells.length, cells: plan.cells.length, progress });
-      const made = await makeCell(pipeline, planned, cache, stopping.signal, report, warnings);
-      if (cells.length === 0) checkLeastSize(plan, made.image);
-      cells.push(made);
-      onCell?.(made);
-    }
-  } catch (error) {
-    if (!isAborted(error) || !signal?.aborted) throw error;
-    if (signal.reason !== FINISH) throwIfAborted(signal);
-  } finally {
-    stopping.stop();
-  }
-  onProgress?.({ cell: cells.length, cells: plan.cells.length });
-  const finished = cells.length;
-  for (const { x, y, z, options: own } of plan.cells.slice(finished))
-    cells.push({ x, y, z, options: own, image: undefined, reused: false });
+  const cells = plan.cells.map(
+    ({ x, y, z, options: own }): GridCell => ({ x, y, z, options: own, image: undefined, reused: false }),
+  );
+  await generateCells(pipeline, plan, {
+    ...{ store: cache, signal, onProgress, warnings },
+    onCell: (cell, index) => {
+      cells[index] = cell;
+      onCell?.(cell);
+    },
+  });
   const reused = cells.filter((cell) => cell.reused).length;
+  const generated = cells.filter(({ image }) => image).length - reused;
   return {
     sheet: new GridSheet(await sheetOf(plan, cells, pipeline)),
     cells,
     seed: plan.seed,
-    ...{ generated: finished - reused, reused, warnings: warnings.list },
+    ...{ generated, reused, warnings: warnings.list },
   };
 }
 
@@ -155,49 +128,11 @@ async function earlierSeed({ seed }: CellOptions, cache: CellCache | undefined):
   return earlier === undefined ? {} : { seed: earlier };
 }
 
-/** Returns a signal that stops the current cell for every reason: an unfinished cell is not kept. */
-function stopSignal(signal: AbortSignal | undefined): { signal?: AbortSignal; stop: () => void } {
-  if (signal === undefined) return { stop: () => undefined };
-  const controller = new AbortController();
-  const stop = onAbort(signal, () => controller.abort(signal.reason === FINISH ? undefined : signal.reason));
-  return { signal: controller.signal, stop };
-}
-
-async function makeCell(
-  pipeline: Pipeline,
-  { options, ...place }: PlannedCell,
-  cache: CellCache | undefined,
-  signal: AbortSignal | undefined,
-  onProgress: (progress: Progress) => void,
-  warnings: Warnings,
-): Promise<GridCell> {
-  throwIfAborted(signal);
-  const earlier = await cache?.read(options);
-  if (earlier) return { ...place, options, image: earlier, reused: true };
-  const { images } = await pipeline.generate({
-    ...options,
-    ...(signal ? { signal } : {}),
-    onProgress,
-    onWarning: ({ code, message }) => warnings.add(code, message),
-  });
-  const image = images[0]!;
-  await cache?.write(options, image);
-  return { ...place, options, image, reused: false };
-}
-
-/** Rejects a sheet that is too large after the first cell rather than after the last. @throws INVALID_OPTION */
-function checkLeastSize({ x, y, z }: GridPlan, first: RgbImage | undefined): void {
-  const [columns, rows, blocks] = [x, y, z].map((axis) => axis?.values.length ?? 1);
-  const sizes = [x, y, z].some((axis) => axis && /width|height|scale/.test(axis.name));
-  if (first && !sizes) checkSheetSize(first.width * columns!, first.height * rows! * blocks!);
-}
-
 function sheetOf(plan: GridPlan, cells: readonly GridCell[], pipeline: Pipeline): Promise<RgbImage> {
-  const [columns, rows] = [plan.x?.values.length ?? 1, plan.y?.values.length ?? 1];
   const known = cells.find(({ image }) => image)?.image;
   const size = known ?? {
     width: plan.cells[0]?.options.width ?? pipeline.info.width,
     height: plan.cells[0]?.options.height ?? pipeline.info.height,
   };
-  return drawSheet(plan, (x, y, z) => cells[(z * rows + y) * columns + x]?.image, size);
+  return drawSheet(plan, (x, y, z) => cells[indexOf(plan, { x, y, z })]?.image, size);
 }

@@ -1,5 +1,6 @@
 /** Changes of the prompt along an axis, as in A1111's X/Y/Z plot. */
 import { invalidOption, SafelightError } from '../../errors.js';
+import { apiLimits } from '../../options/limits.js';
 import type { CellOptions } from './cell-options.js';
 
 /** Most words of `prompt-order`: 720 orders. */
@@ -16,9 +17,22 @@ export function replace(options: CellOptions, search: string, text: string): Cel
     );
   return {
     ...options,
-    prompt: prompt.replaceAll(search, () => text),
-    ...(inNegative ? { negative: negative.replaceAll(search, () => text) } : {}),
+    prompt: replaced('prompt', prompt, search, text),
+    ...(inNegative ? { negative: replaced('negative', negative, search, text) } : {}),
   };
+}
+
+/** Replaces all occurrences, unless the result would be longer than any prompt may be. @throws INVALID_OPTION */
+function replaced(name: string, prompt: string, search: string, text: string): string {
+  const parts = prompt.split(search);
+  const length = prompt.length + (parts.length - 1) * (text.length - search.length);
+  if (length <= apiLimits.maxPrompt) return parts.join(text);
+  throw invalidOption(
+    'prompt-sr',
+    `values that leave the ${name} at most ${apiLimits.maxPrompt} characters long`,
+    length,
+    `the first value occurs ${parts.length - 1} times`,
+  );
 }
 
 /**

@@ -1,17 +1,20 @@
 /** Layout of a grid's sheet: images in rows and columns with labels, one block per value of z. */
 import { SafelightError } from '../../errors.js';
 import type { RgbImage } from '../../tensor/render.js';
+import { type ParsedAxes, sizesOf } from './axes.js';
 import type { Axis } from './axis.js';
 import { drawLabel } from './labels.js';
 
-export interface SheetAxes {
-  readonly x: Axis | undefined;
-  readonly y: Axis | undefined;
-  readonly z: Axis | undefined;
+/** An image in a file, which is read when it is drawn. */
+export interface StoredCell {
+  readonly width: number;
+  readonly height: number;
+  /** Returns the pixels; undefined if the file is gone. */
+  load(): Promise<RgbImage | undefined>;
 }
 
 /** Returns the image of a cell; undefined for one that is missing. */
-export type CellAt = (x: number, y: number, z: number) => RgbImage | undefined;
+export type CellAt = (x: number, y: number, z: number) => RgbImage | StoredCell | undefined;
 
 /** Most pixels of a sheet, which fit into every format but WebP (16,383 pixels a side). */
 export const MAX_SHEET_PIXELS = 2 ** 28;
@@ -31,15 +34,11 @@ function fontSize(width: number, height: number): number {
  * @throws INVALID_OPTION for more than 2^28 pixels
  */
 export async function drawSheet(
-  axes: SheetAxes,
+  axes: ParsedAxes,
   cellAt: CellAt,
   size: { readonly width: number; readonly height: number },
 ): Promise<RgbImage> {
-  const [columns, rows, blocks] = [axes.x, axes.y, axes.z].map((axis) => axis?.values.length ?? 1) as [
-    number,
-    number,
-    number,
-  ];
+  const [columns, rows, blocks] = sizesOf(axes);
   const widths = Array.from({ length: columns }, (_, x) =>
     largest(
       cellsOf(rows, blocks).map(([y, z]) => cellAt(x, y, z)?.width),
@@ -99,7 +98,8 @@ export async function drawSheet(
       if (label) canvas.centre(label, 0, y0, left, rowHeight);
       x0 = left;
       for (let x = 0; x < columns; x++) {
-        const image = cellAt(x, y, z);
+        const cell = cellAt(x, y, z);
+        const image = cell && 'load' in cell ? await cell.load() : cell;
         if (image) canvas.centre(image, x0, y0, widths[x]!, rowHeight);
         x0 += widths[x]! + GAP;
       }
@@ -117,6 +117,17 @@ export function checkSheetSize(width: number, height: number): void {
     'INVALID_OPTION',
     `The sheet would have ${width} x ${height} pixels, more than ${MAX_SHEET_PIXELS}; use fewer values or smaller images`,
   );
+}
+
+/**
+ * Rejects a sheet that is too large after the first cell rather than after the last. Sizes that an axis changes are
+ * not known yet.
+ * @throws INVALID_OPTION
+ */
+export function checkLeastSheetSize(axes: ParsedAxes, first: RgbImage): void {
+  const [columns, rows, blocks] = sizesOf(axes);
+  const sizes = [axes.x, axes.y, axes.z].some((axis) => axis && /width|height|scale/.test(axis.name));
+  if (!sizes) checkSheetSize(first.width * columns, first.height * rows * blocks);
 }
 
 async function labelsOf(

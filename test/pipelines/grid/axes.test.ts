@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { GridAxes } from '../../../lib/pipelines/grid/axes.js';
 import { type GridAxis, parseAxis } from '../../../lib/pipelines/grid/axis.js';
 import { findOption } from '../../../lib/pipelines/grid/axis-options.js';
 import { numbersOf, splitValues } from '../../../lib/pipelines/grid/axis-values.js';
 import type { CellOptions } from '../../../lib/pipelines/grid/cell-options.js';
-import { type GridAxes, planGrid } from '../../../lib/pipelines/grid/cells.js';
+import { planGrid } from '../../../lib/pipelines/grid/cells.js';
 
 const BASE: CellOptions = { prompt: 'a red apple', seed: 5 };
 

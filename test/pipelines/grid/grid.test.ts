@@ -14,12 +14,11 @@ import { encodePng, readPngText } from '../../../lib/image/png.js';
 import { readImage } from '../../../lib/image/read.js';
 import { UNet } from '../../../lib/modules/unet.js';
 import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
+import type { GridAxes } from '../../../lib/pipelines/grid/axes.js';
 import type { CellOptions } from '../../../lib/pipelines/grid/cell-options.js';
-import type { GridAxes } from '../../../lib/pipelines/grid/cells.js';
+import type { GridCell, GridProgress } from '../../../lib/pipelines/grid/generate-cells.js';
 import {
-  type GridCell,
   type GridControl,
-  type GridProgress,
   type GridResult,
   generateGrid,
 } from '../../../lib/pipelines/grid/generate-grid.js';
