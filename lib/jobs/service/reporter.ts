@@ -24,6 +24,11 @@ export class Reporter {
     });
   }
 
+  /** Images of the run so far. */
+  get saved(): readonly JobImage[] {
+    return [...this.images];
+  }
+
   /** Settles when all events added so far are stored. */
   async end(): Promise<void> {
     await this.sending;

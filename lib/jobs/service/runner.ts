@@ -162,7 +162,8 @@ export class JobRunner {
       // Stopped because the process ends; the job will run again.
       if (this.leaving && controller.signal.aborted) return 'left';
       this.parts.onFailure?.(error);
-      return { status: 'failed', error: failureOf(error) };
+      await reporter.end();
+      return { status: 'failed', error: failureOf(error), images: reporter.saved };
     } finally {
       await reporter.end();
     }

@@ -98,7 +98,7 @@ function notWritten(path: string, cause: unknown): SafelightError {
   return new SafelightError('FILE_NOT_WRITTEN', `Cannot write '${path}': ${reason}`, { cause });
 }
 
-/** File access of a run. */
-export type JobFiles = Pick<DataFolder, 'readInput' | 'writeResult'>;
+/** File access of a run, which may read the results of an earlier attempt at its job. */
+export type JobFiles = Pick<DataFolder, 'readInput' | 'readResult' | 'writeResult'>;
 /** File access of a submission, which stores the request's images and may read those of an earlier job. */
 export type RequestFiles = Pick<DataFolder, 'writeInput' | 'readInput' | 'readResult'>;

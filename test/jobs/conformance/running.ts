@@ -151,6 +151,42 @@ export function running(stage: () => Stage): void {
     expect(await stage().service.cancel(id)).toMatchObject({ status: 'cancelled', warnings: [warning] });
   });
 
+  it('keeps the images of a cancelled and of a failed job', async () => {
+    const { service } = stage();
+    const { work, id, context } = await started();
+    const failing = await submit();
+    const add = async ({ data, emit }: typeof context, job: string): Promise<void> => {
+      await data.writeResult(job, image.name, Buffer.from(`made of ${job}`));
+      emit({ type: 'image', data: { ...image, index: 0 } });
+      await until(async () => (await get(job))?.images.length === 1);
+    };
+    await add(context, id);
+    await service.cancel(id);
+    await add(await work.context(failing.id), failing.id);
+    await work.end(failing.id, new Error('broken'));
+    await ended(failing.id);
+    for (const [job, status] of [
+      [id, 'cancelled'],
+      [failing.id, 'failed'],
+    ] as const) {
+      expect(await get(job)).toMatchObject({ status, images: [image] });
+      await until(async () => (await service.file(job, image.name)) !== undefined);
+    }
+  });
+
+  it('reads the results of an earlier attempt', async () => {
+    const { id, context, runner } = await started();
+    await context.data.writeResult(id, image.name, Buffer.from('earlier'));
+    await runner.close({ drain: false });
+    const work = new Work();
+    await stage().startRunner(work.run);
+    const { data } = await work.context(id);
+    expect(Buffer.from(await data.readResult(id, image.name)).toString()).toBe('earlier');
+    await expect(data.readResult(id, '1.png')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    await work.end(id);
+    await ended(id);
+  });
+
   it('requeues a job before all others when its runner closes, and lets it complete when the runner drains', async () => {
     const frozen = vi.spyOn(Date, 'now').mockReturnValue(Date.now());
     const [{ id }, waiting, moved] = [await submit(), await submit(), await submit()];

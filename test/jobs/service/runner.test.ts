@@ -29,7 +29,11 @@ class LateTurns implements JobTurns {
     if (this.looks !== 2) return undefined;
     return {
       job,
-      files: { readInput: async () => new Uint8Array(), writeResult: async () => undefined },
+      files: {
+        readInput: async () => new Uint8Array(),
+        readResult: async () => new Uint8Array(),
+        writeResult: async () => undefined,
+      },
       isCurrent: async () => true,
       report: async () => true,
       finish: (status, outcome) => this.finish(status, outcome),

@@ -175,9 +175,9 @@ export class LmdbJobs {
 
   private end(record: StoredJob, status: 'done' | 'failed' | 'cancelled', outcome: Outcome): void {
     const { id } = record;
-    const warnings = this.running.get(id)?.warnings ?? [];
+    const { images, warnings = [] } = this.running.get(id) ?? record;
     const finished = new Date().toISOString();
-    this.records.put({ ...record, ...outcome, warnings, status, finished });
+    this.records.put({ ...record, images, ...outcome, warnings, status, finished });
     this.running.delete(id);
     this.ended.set(id, finished);
     this.changed(id);

@@ -59,6 +59,7 @@ export class LmdbTurns implements JobTurns {
     };
     return {
       readInput: (id, name) => data.readInput(id, name),
+      readResult: (id, name) => data.readResult(id, name),
       writeResult: async (id, name, bytes) => {
         check();
         await data.writeResult(id, name, bytes);

@@ -193,6 +193,13 @@ export class Records {
     throw new SafelightError('FILE_NOT_FOUND', `The image ${name} of the job no longer exists`);
   }
 
+  /** @throws FILE_NOT_FOUND */
+  async readResult(id: string, name: string): Promise<Uint8Array> {
+    const data = await this.readFile(id, name);
+    if (data) return data;
+    throw new SafelightError('FILE_NOT_FOUND', `The result ${name} of the job no longer exists`);
+  }
+
   /** @returns false if the attempt is no longer the newest */
   async writeFile({ id, attempt, ticket }: Claim, name: string, data: Uint8Array): Promise<boolean> {
     return (await this.commands.write(id, attempt, ticket, name, buffer(data), RESULT_WAIT)) === 1;

@@ -35,6 +35,7 @@ local function ended(id, status, outcome, finished, ms)
   local job = p .. 'job:' .. id
   redis.call('HSET', job, 'status', status, 'outcome', outcome, 'finished', finished)
   redis.call('HDEL', job, 'progress', 'images')
+  if redis.call('EXISTS', p .. 'files:' .. id) == 1 then redis.call('SADD', p .. 'collect', id) end
   redis.call('ZADD', p .. 'ended', ms, id)
   redis.call('DEL', p .. 'input:' .. id)
   changed(id)
@@ -93,7 +94,6 @@ local id, attempt, ticket, status, outcome, finished, ms = unpack(ARGV)
 redis.call('HDEL', p .. 'tickets', ticket)
 if not current(id, attempt, ticket) then return 0 end
 redis.call('SREM', p .. 'running', id)
-if redis.call('EXISTS', p .. 'files:' .. id) == 1 then redis.call('SADD', p .. 'collect', id) end
 ended(id, status, outcome, finished, ms)
 return 1`,
   /**
@@ -125,8 +125,8 @@ elseif status == 'running' then
 else
   return 0
 end
-redis.call('DEL', p .. 'files:' .. id)
-ended(id, 'cancelled', '', finished, ms)
+local images = redis.call('HGET', p .. 'job:' .. id, 'images')
+ended(id, 'cancelled', images and '{"images":' .. images .. '}' or '', finished, ms)
 return 1`,
   /** (id, order) */
   move: `

@@ -129,7 +129,7 @@ export class RedisStore implements JobStore {
     const job = await this.records.get(id);
     if (!job) return;
     const snapshot = asOf(job, message.status);
-    if (snapshot.status === 'done') await this.files.collect(id);
+    if (snapshot.finished !== undefined) await this.files.collect(id);
     onMessage({ kind, job: snapshot });
   }
 }

@@ -109,6 +109,7 @@ export class RedisTurns implements JobTurns {
   private filesOf(claim: Claim): JobFiles {
     return {
       readInput: (id, name) => this.records.readInput(id, name),
+      readResult: (id, name) => this.records.readResult(id, name),
       writeResult: async (_, name, bytes) => {
         if (await this.records.writeFile(claim, name, bytes)) return;
         throw new SafelightError('ABORTED', 'The job has ended, or a newer attempt is running it');
