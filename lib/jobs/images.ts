@@ -66,6 +66,21 @@ export async function storeImages(
     regions.push({ mask: { file }, prompt });
   }
   if (regions.length > 0) stored.regions = regions as unknown as Json;
+  if (options.cells !== undefined) stored.cells = await storeCells(id, options.cells, data);
+  return stored;
+}
+
+/** Stores the finished cells that a grid job takes over from an earlier one. @throws FILE_NOT_FOUND, FILE_NOT_WRITTEN */
+async function storeCells(id: string, cells: Json, data: RequestFiles): Promise<Json> {
+  const stored: Json[] = [];
+  for (const { cell, image } of cells as unknown as readonly {
+    readonly cell: number;
+    readonly image: Json;
+  }[]) {
+    const file = `cell-${cell}`;
+    await data.writeInput(id, file, await imageBytes(`cells[${cell}]`, image, data));
+    stored.push({ cell, file });
+  }
   return stored;
 }
 

@@ -3,8 +3,8 @@
  * result files have fixed names, and the seed was chosen when the job was submitted.
  */
 import { invalidOption } from '../errors.js';
-import { Pipeline } from '../pipelines/diffusion/pipeline.js';
 import { VqganPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
+import { runGrid } from './grid/run.js';
 import type { Catalog } from './models/catalog.js';
 import { PooledUpscaler } from './models/upscalers.js';
 import type { RunContext, RunOutcome } from './run/context.js';
@@ -30,11 +30,9 @@ export async function runJob(
     const isVqgan = pipeline instanceof VqganPipeline;
     if (isVqgan !== (kindOfJob[job.type] === 'codes'))
       throw invalidOption('model', `a model that can run ${job.type} jobs`, job.model);
-    if (pipeline instanceof Pipeline && job.type === 'inside')
-      return await runTrace(job, pipeline, context, upscalers);
-    return await (isVqgan
-      ? runVqgan(job, pipeline, context)
-      : runGeneration(job, pipeline, context, upscalers));
+    if (isVqgan) return await runVqgan(job, pipeline, context);
+    if (job.type === 'inside') return await runTrace(job, pipeline, context, upscalers);
+    return await (job.type === 'grid' ? runGrid : runGeneration)(job, pipeline, context, upscalers);
   } finally {
     release();
   }

@@ -27,6 +27,8 @@ const upscalerName = z
   .regex(fileNamePattern, 'expected a name, not a path');
 const earlierInput = z.strictObject({ job: z.string().max(64), input: z.string().max(64) });
 
+const anyInput = z.union([imageSchema, earlierInput]);
+
 /** Returns the option fields of each job type. */
 export function jobShapes(limits: JobLimits) {
   const common = shapeOf(commonFields, limits);
@@ -34,6 +36,11 @@ export function jobShapes(limits: JobLimits) {
   const fromImage = { ...generation, ...shapeOf(sourceFields, limits), init: imageSchema };
   const size = shapeOf(encodeSizeFields, limits);
   const label = shapeOf({ class: conditionFields.class }, limits);
+  const { count: _count, batch: _batch, ...single } = generation;
+  const axis = z
+    .string()
+    .min(1)
+    .max(10 * limits.maxPrompt);
   const row = z.array(z.int().min(0).max(1e7)).min(1).max(4096);
   const codes = {
     ...shapeOf(sampleFields, limits),
@@ -79,6 +86,14 @@ export function jobShapes(limits: JobLimits) {
           'names of nodes to record, such as mid_block.resnets.0, decoder:decoder.mid_block or text_encoder:final_layer_norm',
         ),
     },
+    grid: {
+      ...single,
+      ...shapeOf(hiresFields, limits),
+      ...shapeOf({ ...sourceFields, ...maskFields }, limits),
+      x: axis.optional().describe('columns: OPTION=VALUES, such as steps=4,8,12 or prompt-sr=red,green'),
+      y: axis.optional().describe('rows, as x'),
+      z: axis.optional().describe('further sheets, as x'),
+    },
   } satisfies Record<JobType, z.ZodRawShape>;
 }
 
@@ -103,7 +118,33 @@ export function jobSchemas(limits: JobLimits) {
       mask: earlierInput.optional(),
       regions: z.array(z.strictObject({ mask: earlierInput, prompt: z.string() })).optional(),
     }),
+    // The request body, or the one that `continueRequest` creates.
+    grid: within(
+      limits,
+      z.strictObject({
+        ...shapes.grid,
+        init: anyInput.optional(),
+        mask: anyInput.optional(),
+        regions: shapes.grid.regions.or(z.array(z.strictObject({ mask: earlierInput, prompt: z.string() }))),
+        cells: z.array(z.strictObject({ cell: z.int().min(0), image: anyInput })).optional(),
+        continues: z.string().optional(),
+      }),
+    ),
   } satisfies Record<JobType, z.ZodType>;
+}
+
+/** Returns the schema of the options of a grid's cell, other than its images. */
+export function cellSchema(limits: JobLimits) {
+  const {
+    x: _x,
+    y: _y,
+    z: _z,
+    init: _init,
+    mask: _mask,
+    regions: _regions,
+    ...cell
+  } = jobShapes(limits).grid;
+  return within(limits, z.strictObject({ ...cell, count: z.literal(1) }));
 }
 
 export type JobSchemas = ReturnType<typeof jobSchemas>;

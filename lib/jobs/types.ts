@@ -13,6 +13,8 @@ export const jobTypes = [
   'upscale',
   /** A trace: an image of an earlier job generated again, with its latents, attention and tensors recorded. */
   'inside',
+  /** An X/Y/Z grid: one image for each combination of option values. */
+  'grid',
 ] as const;
 export type JobType = (typeof jobTypes)[number];
 
@@ -20,7 +22,7 @@ export type JobType = (typeof jobTypes)[number];
 export const kindOfJob = {
   ...({ 'text-to-image': 'diffusion', 'image-to-image': 'diffusion', inpaint: 'diffusion' } as const),
   ...({ reconstruct: 'codes', sketch: 'codes', sample: 'codes', score: 'codes' } as const),
-  ...({ upscale: 'upscaler', inside: 'diffusion' } as const),
+  ...({ upscale: 'upscaler', inside: 'diffusion', grid: 'diffusion' } as const),
 } satisfies Record<JobType, ModelKind | 'upscaler'>;
 
 /** Queue of upscaling jobs; no model has this name. */
@@ -75,6 +77,8 @@ export interface JobImage {
   readonly seed?: number;
   /** A1111's generation parameters text; empty if there is none. */
   readonly parameters: string;
+  /** Number of the cell of a grid, from 0: row by row, sheet by sheet. */
+  readonly cell?: number;
 }
 
 export interface JobProgress {
@@ -85,6 +89,8 @@ export interface JobProgress {
   /** Seconds since the job started, and an estimate of the remaining seconds once the step rate is known. */
   readonly elapsed: number;
   readonly left?: number;
+  /** Progress of a grid: the current cell, and the numbers of finished cells and of all cells. */
+  readonly grid?: { readonly cell: number; readonly done: number; readonly cells: number };
 }
 
 export interface JobError {
@@ -143,6 +149,8 @@ export interface JobPreview {
   readonly image: string;
   /** Index from 0, if a number of previews was requested. */
   readonly index?: number;
+  /** Number of the cell of a grid. */
+  readonly cell?: number;
 }
 
 export interface JobFilter {

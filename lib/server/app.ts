@@ -13,6 +13,7 @@ import { a1111 } from './a1111/routes.js';
 import { AdapterLibrary } from './adapters/library.js';
 import { about } from './api/about.js';
 import { adapters } from './api/adapters.js';
+import { gridRoutes } from './api/grids.js';
 import { jobRoutes } from './api/jobs.js';
 import { styles } from './api/styles.js';
 import { upscalerRoutes } from './api/upscalers.js';
@@ -80,6 +81,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
     limits: { fileSize: config['max-body'], fieldSize: config['max-body'], files: 20, fields: 40 },
   });
   jobRoutes(app, queue, catalog.limits);
+  gridRoutes(app, queue);
   about(app, { catalog, locked: config['api-key'] !== undefined, maxPrompt: config['max-prompt'] });
   styles(app, {
     file: new StylesFile(resolve(config.data ?? dataFolder(), 'styles.csv')),

@@ -10,8 +10,9 @@ import { Pipeline } from '../../pipelines/diffusion/pipeline.js';
 import type { LoadPipelineOptions } from '../../pipelines/model/load-options.js';
 import { openPromptFiles, type PromptFileOptions } from '../../pipelines/prompt-files.js';
 import { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
+import { checkGrid } from '../grid/check.js';
 import type { Json } from '../json.js';
-import { describeIssues, type JobLimits, type JobSchemas, jobSchemas } from '../schemas.js';
+import { cellSchema, describeIssues, type JobLimits, type JobSchemas, jobSchemas } from '../schemas.js';
 import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from '../types.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './pool.js';
 import { parsePreviewVaes } from './preview-vaes.js';
@@ -159,6 +160,7 @@ export class Catalog {
     resolved.seed = random(resolved.seed);
     if (resolved.subseedStrength || resolved.subseed === -1) resolved.subseed = random(resolved.subseed);
     if (SEEDLESS.has(type)) delete resolved.seed;
+    if (type === 'grid') checkGrid(resolved, cellSchema(this.limits), this.limits);
     return { model: name ?? String(resolved.upscaler), options: resolved };
   }
 

@@ -3,6 +3,7 @@
  * or a requested number.
  */
 import sharp from 'sharp';
+import { defined } from '../../defined.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { JobPreview, PreviewRequest } from '../types.js';
 
@@ -17,6 +18,7 @@ interface Frame {
   readonly step: number;
   readonly steps: number;
   readonly render: Render;
+  readonly cell?: number | undefined;
 }
 
 export class Previewer {
@@ -43,10 +45,11 @@ export class Previewer {
   /**
    * Renders a preview of this step if one is due. With a stride, the step is dropped while another preview is
    * being rendered; with a requested number, it is queued.
+   * @param cell of a grid
    */
-  offer(step: number, steps: number, render: Render): void {
-    if (this.count === undefined) this.offerByStride({ step, steps, render });
-    else this.offerCounted({ step, steps, render }, this.count);
+  offer(step: number, steps: number, render: Render, cell?: number): void {
+    if (this.count === undefined) this.offerByStride({ step, steps, render, cell });
+    else this.offerCounted({ step, steps, render, cell }, this.count);
   }
 
   /**
@@ -62,14 +65,14 @@ export class Previewer {
     this.ended = true;
   }
 
-  private offerByStride({ step, steps, render }: Frame): void {
+  private offerByStride({ step, steps, render, cell }: Frame): void {
     const now = performance.now();
     if (this.every < 1 || step % this.every !== 0 || this.busy || now - this.last < PAUSE) return;
     this.last = now;
     this.busy = render()
       .then(encode)
       .then((image) => {
-        if (!this.ended) this.emit({ step, steps, image });
+        if (!this.ended) this.emit({ step, steps, image, ...defined({ cell }) });
       })
       .catch(() => undefined)
       .finally(() => {
@@ -95,12 +98,13 @@ export class Previewer {
   }
 
   /** Queues one of the requested number of previews. */
-  private enqueue({ step, steps, render }: Frame): void {
+  private enqueue({ step, steps, render, cell }: Frame): void {
     const index = this.queued++;
     this.busy = (this.busy ?? Promise.resolve())
       .then(() => (this.ended ? undefined : render().then(encode)))
       .then((image) => {
-        if (image !== undefined && !this.ended) this.emit({ step, steps, image, index });
+        if (image !== undefined && !this.ended)
+          this.emit({ step, steps, image, index, ...defined({ cell }) });
       })
       .catch(() => undefined);
   }

@@ -1,4 +1,5 @@
 /** Saves images and other files as results of a running job. */
+import { defined } from '../../defined.js';
 import type { GeneratedImage } from '../../pipelines/image-result.js';
 import type { Job, JobImage } from '../types.js';
 import type { RunContext } from './context.js';
@@ -18,17 +19,20 @@ export async function saveFile(
 }
 
 /**
- * Writes an image and emits its event. The file name depends only on the index, so that a repeated run
- * replaces the file.
+ * Writes an image and emits its event. The file name depends only on the index, or on the cell of a grid, so that a
+ * repeated run replaces the file.
  */
 export async function saveImage(
   job: Job,
-  image: Pick<GeneratedImage, 'width' | 'height' | 'seed' | 'parameters' | 'png'>,
+  image: Pick<GeneratedImage, 'width' | 'height' | 'seed' | 'parameters'> & {
+    readonly png: () => Promise<Uint8Array>;
+  },
   index: number,
   { data, emit }: RunContext,
+  cell?: number,
 ): Promise<JobImage> {
   const { width, height, seed, parameters } = image;
-  const name = `${index}.png`;
+  const name = `${cell ?? index}.png`;
   await data.writeResult(job.id, name, await image.png());
   const saved = {
     name,
@@ -36,7 +40,7 @@ export async function saveImage(
     width,
     height,
     parameters,
-    ...(seed === undefined ? {} : { seed }),
+    ...defined({ seed, cell }),
   };
   emit({ type: 'image', data: { ...saved, index } });
   return saved;

@@ -3,6 +3,7 @@
  * tensors. The request contains all settings, so that the earlier job may be removed.
  */
 import { invalidOption, SafelightError } from '../../errors.js';
+import { optionsOfCell } from '../grid/options.js';
 import { imageReferences, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
 import { type JobQueue, type JobRequest, kindOfJob } from '../types.js';
@@ -33,7 +34,8 @@ export async function traceRequest(
       'FILE_NOT_FOUND',
       `Job ${id} has ${job.images.length} images and none with index ${index} (the first is 0)`,
     );
-  const settings: Record<string, Json> = withoutImages(job.options);
+  const options = image.cell === undefined ? job.options : optionsOfCell(job.options, image.cell);
+  const settings: Record<string, Json> = withoutImages(options);
   for (const name of LEFT_OUT) delete settings[name];
   return {
     type: 'inside',
@@ -44,7 +46,9 @@ export async function traceRequest(
       settings: {
         ...settings,
         seed: image.seed ?? Number(settings.seed) + index,
-        ...(settings.subseedStrength ? { subseed: Number(settings.subseed) + index } : {}),
+        ...(settings.subseedStrength && image.cell === undefined
+          ? { subseed: Number(settings.subseed) + index }
+          : {}),
       },
       ...imageReferences({ id, options: job.options }),
     },
