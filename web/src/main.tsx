@@ -7,6 +7,7 @@ import './styles/gallery.css';
 import './styles/stage.css';
 import './styles/editor.css';
 import './styles/trace.css';
+import './styles/grid.css';
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { App } from './app.js';

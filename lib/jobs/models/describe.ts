@@ -1,6 +1,7 @@
 /** Describes models and counts prompt tokens from headers and configs, without loading weights. */
 
 import { latentDownsampleFactor } from '../../checkpoint/latent-source.js';
+import type { ConditionSource } from '../../checkpoint/model-descriptor.js';
 import { withoutComments } from '../../conditioning/comments.js';
 import { extractTags } from '../../conditioning/network-tags.js';
 import { chunksOf } from '../../conditioning/prompt-encoder.js';
@@ -18,6 +19,7 @@ export type ModelDescription = DiffusionDescription | VqganDescription;
 export interface DiffusionDescription {
   readonly kind: 'diffusion';
   readonly family: string;
+  readonly condition: ConditionSource['kind'];
   /** Default size in pixels. Both sides of an image must be multiples of `factor`. */
   readonly width: number;
   readonly height: number;
@@ -113,13 +115,14 @@ async function describeVqgan(path: string): Promise<Entry> {
 }
 
 async function describeDiffusion(path: string): Promise<Entry> {
-  const { family, unet, autoencoder, defaults, textEncoders } = await openModel(path);
+  const { family, unet, autoencoder, condition, defaults, textEncoders } = await openModel(path);
   const downsampleFactor = latentDownsampleFactor(autoencoder);
   const side = unet.config.sample_size * downsampleFactor;
   const { width = side, height = side, steps, cfg, sampler, schedule } = defaults;
   const description = {
     kind: 'diffusion',
     family,
+    condition: condition.kind,
     width,
     height,
     factor: downsampleFactor,

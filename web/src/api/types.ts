@@ -48,6 +48,8 @@ export interface ModelAbout {
   readonly loaded: boolean;
   readonly diffusion?: {
     readonly family: string;
+    /** Missing in responses of earlier versions. */
+    readonly condition?: 'text' | 'class' | 'none';
     readonly width: number;
     readonly height: number;
     readonly factor: number;

@@ -35,6 +35,11 @@ const FIELDS: Readonly<Record<string, Fields>> = {
   inpaint: { ...commonFields, ...sourceFields, ...maskFields },
 };
 
+/** Returns the declarations of the options of jobs of a mode of the form. */
+export function optionFieldsOf(mode: string): Fields {
+  return FIELDS[mode] ?? {};
+}
+
 /** Returns the options that apply to jobs of the form's mode; those of the second pass only if it is enabled. */
 export function furtherOf(form: {
   readonly further: Further;
@@ -42,7 +47,7 @@ export function furtherOf(form: {
   readonly hires: boolean;
 }): Further {
   const { further, mode, hires } = form;
-  const fields = FIELDS[mode] ?? {};
+  const fields = optionFieldsOf(mode);
   return Object.fromEntries(
     Object.entries(further).filter(([name]) => Object.hasOwn(fields, name) && (name !== 'hires' || hires)),
   );

@@ -4,6 +4,7 @@
  */
 import { maxUpscaledPixels } from '../../../lib/options/declarations/upscale.js';
 import type { About, ApiImage, ApiJob } from '../api/types.js';
+import { optionsOfImage } from './grid/cells.js';
 import type { Request } from './request.js';
 
 export interface Enlargement {
@@ -24,7 +25,7 @@ const OMITTED: ReadonlySet<string> = new Set([
   ...['init', 'strength', 'resizeMode', 'posterior', 'initialNoiseMultiplier'],
   ...['mask', 'maskBlur', 'maskInvert', 'maskRound', 'fill', 'onlyMasked', 'padding'],
 ]);
-const TYPES: ReadonlySet<string> = new Set(['text-to-image', 'image-to-image', 'inpaint']);
+const TYPES: ReadonlySet<string> = new Set(['text-to-image', 'image-to-image', 'inpaint', 'grid']);
 
 /** Returns true if a job is of a type whose images can be enlarged. */
 export function canEnlarge({ type }: Pick<ApiJob, 'type'>): boolean {
@@ -55,7 +56,7 @@ export function enlargeRequest(
   { scale, strength }: Enlargement,
   about: About | null,
 ): Request {
-  const options = Object.entries(job.options).filter(([name]) => !OMITTED.has(name));
+  const options = Object.entries(optionsOfImage(job, image)).filter(([name]) => !OMITTED.has(name));
   return {
     type: 'image-to-image',
     model: job.model,

@@ -3,6 +3,7 @@
 import { styled } from '../../../lib/conditioning/styles.js';
 import type { About, JobType, ModelAbout, Style } from '../api/types.js';
 import { type Further, furtherOf } from './additional-options.js';
+import { withAxes } from './grid/form-axes.js';
 import { imagesOf, type Mode, type Settings } from './settings.js';
 
 /** Images for the current mode, as data URIs. */
@@ -51,7 +52,8 @@ export function requestOf(
 ): Request {
   const { mode } = settings;
   if (mode === 'inside') throw new Error('Choose an image to inspect');
-  const model = modelFor(settings, about)?.name;
+  const chosen = modelFor(settings, about);
+  const model = chosen?.name;
   const rest = { type: TYPES[mode], ...(model === undefined ? {} : { model }) };
   if (mode === 'sketch') {
     if (model === undefined) throw new Error('The server has no model for sketches');
@@ -61,13 +63,17 @@ export function requestOf(
   const styles = stylesOf(settings, library);
   const form = { ...diffusionOptions(settings, styles), ...(mode === 'text' ? hires(settings, styles) : {}) };
   const options = withFurther(form, furtherOf(settings));
-  if (mode === 'text') return { ...rest, options };
+  const request = (all: Record<string, unknown>): Request =>
+    settings.grid
+      ? { ...rest, type: 'grid', options: withAxes(all, settings, { about, model: chosen }) }
+      : { ...rest, options: all };
+  if (mode === 'text') return request(options);
   if (!images.init) throw new Error('Drop, paste or choose an image first');
   const fromImage = { ...options, init: images.init, strength: settings.strength };
-  if (mode === 'picture') return { ...rest, options: fromImage };
+  if (mode === 'picture') return request(fromImage);
   if (!images.mask) throw new Error('Paint over the area to regenerate first');
   const { maskBlur, fill, onlyMasked, padding } = settings;
-  return { ...rest, options: { ...fromImage, mask: images.mask, maskBlur, fill, onlyMasked, padding } };
+  return request({ ...fromImage, mask: images.mask, maskBlur, fill, onlyMasked, padding });
 }
 
 /** Adds the additional options to those of the form. */

@@ -71,7 +71,8 @@ function fromExact(
   const missing = [...missingAdaptersOf(renamed, fields, adapters), ...missingUpscaler(renamed, adapters)];
   const options = withKnownUpscaler(renamed, adapters);
   const known = model !== undefined && about?.models.some(({ name }) => name === model);
-  const { mode: _mode, model: _model, vqganModel: _codes, ...blank } = defaults;
+  const { mode: _mode, model: _model, vqganModel: _codes, ...all } = defaults;
+  const { gridX: _x, gridY: _y, gridZ: _z, ...blank } = all;
   const patches = patchesOf(generationFields, withDefaults(generationFields, options), '');
   return {
     patch: patched([blank, ...patches, ...(known ? [{ model }] : [])]),

@@ -119,6 +119,7 @@ export function mergeFields(fields: readonly Field[]): Partial<Settings> {
   const blank: Partial<Settings> = {
     ...{ steps, cfg, sampler, schedule, clipSkip, rng, styles, hires, hiresSteps, further: {} },
     ...{ hiresPrompt, hiresNegative, subseed, subseedStrength, seedResizeWidth, seedResizeHeight },
+    grid: false,
   };
   return patched([blank, ...fields.map(({ patch }) => patch)]);
 }

@@ -1,5 +1,6 @@
 /** Search of finished images by prompt, negative prompt, seed, model and sampler. */
 import type { About, ApiImage, ApiJob } from '../api/types.js';
+import { optionsOfImage } from './grid/cells.js';
 import { promptOfUpscaled } from './names.js';
 
 /** Searchable texts of an image. */
@@ -13,7 +14,7 @@ export interface SearchTexts {
 }
 
 export function searchTexts(job: ApiJob, image: ApiImage, about: About | null): SearchTexts {
-  const { prompt, negative, sampler } = job.options;
+  const { prompt, negative, sampler } = optionsOfImage(job, image);
   const model = about?.models.find(({ name }) => name === job.model)?.diffusion;
   const name = typeof sampler === 'string' ? sampler : (model?.sampler ?? '');
   const label = about?.samplers.find((entry) => entry.name === name)?.label ?? '';

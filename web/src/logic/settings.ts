@@ -49,6 +49,12 @@ export interface Settings {
   readonly padding: number;
   /** Options restored from an image for which the form has no controls. */
   readonly further: Further;
+  /** True if jobs are grids; the axes are kept while it is false. */
+  readonly grid: boolean;
+  /** Axes of grids, as `OPTION=VALUES`; empty if not used. */
+  readonly gridX: string;
+  readonly gridY: string;
+  readonly gridZ: string;
   readonly temperature: number | null;
   readonly topK: number | null;
   readonly topP: number | null;
@@ -62,6 +68,7 @@ export const defaults: Settings = {
   ...{ strength: 0.75, hires: false, hiresScale: 2, hiresSteps: null, hiresStrength: 0.6 },
   ...{ hiresUpscaler: 'latent', hiresPrompt: '', hiresNegative: '' },
   ...{ maskBlur: 4, fill: 'original', onlyMasked: false, padding: 32 },
+  ...{ grid: false, gridX: '', gridY: '', gridZ: '' },
   ...{ further: {}, temperature: null, topK: null, topP: null },
 };
 

@@ -39,6 +39,12 @@ export async function enqueue(): Promise<void> {
   if (job) notify(job.place ? `Queued, ${job.place} ahead` : 'Queued');
 }
 
+/** Queues a job that generates the missing images of a grid. */
+export async function continueGrid(id: string): Promise<void> {
+  const job = await submit(async () => ({ type: 'grid', options: { continue: id } }));
+  if (job) showStarted(job);
+}
+
 /** Queues jobs that enlarge images. A single job is shown on the stage. */
 export async function enlarge(images: readonly GalleryImage[], parameters: Enlargement): Promise<void> {
   const eligible = images.filter(({ job }) => canEnlarge(job));

@@ -5,6 +5,7 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import { get } from '../api/http.js';
 import type { ApiImage, ApiJob } from '../api/types.js';
+import { continuedJobs } from '../logic/grid/cells.js';
 import { pageVisible } from './visibility.js';
 
 /** An image of the gallery. */
@@ -31,13 +32,23 @@ export const queued = computed(() =>
     .sort((a, b) => (a.place ?? 0) - (b.place ?? 0)),
 );
 
-/** Images of finished jobs, newest first. */
-export const gallery = computed<readonly GalleryImage[]>(() =>
-  [...jobs.value.values()]
-    .filter((job) => job.status === 'done' && !isTrace(job))
+/**
+ * Images of finished jobs, newest first. A grid that ended early keeps its images, until another job has taken them
+ * over.
+ */
+export const gallery = computed<readonly GalleryImage[]>(() => {
+  const all = [...jobs.value.values()];
+  const continued = continuedJobs(all);
+  return all
+    .filter((job) => (job.status === 'done' && !isTrace(job)) || (job.type === 'grid' && hasEnded(job)))
+    .filter(({ id }) => !continued.has(id))
     .sort((a, b) => (a.id < b.id ? 1 : -1))
-    .flatMap((job) => job.images.map((image, index) => ({ job, image, index }))),
-);
+    .flatMap((job) => job.images.map((image, index) => ({ job, image, index })));
+});
+
+function hasEnded({ status }: ApiJob): boolean {
+  return status !== 'queued' && status !== 'running';
+}
 
 /** Returns true for jobs that inspect or score another job's image, which are not part of the gallery. */
 export function isTrace(job: ApiJob): boolean {

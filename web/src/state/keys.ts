@@ -44,6 +44,6 @@ function run(event: KeyboardEvent, work: () => void, browsing = false): void {
 function usesKeys(target: EventTarget | null): boolean {
   return (
     target instanceof Element &&
-    target.closest('input, textarea, select, [role="application"], [role="tab"]') !== null
+    target.closest('input, textarea, select, [role="application"], [role="tab"], .grid-scroll') !== null
   );
 }

@@ -4,7 +4,7 @@
 export function revealStage(block: ScrollLogicalPosition = 'start'): void {
   // Waits until the stage is rendered, because the frame has the proportions of the image.
   requestAnimationFrame(() => {
-    const frame = document.querySelector('.stage .frame, .inspected-image');
+    const frame = document.querySelector('.stage .frame, .grid-view, .inspected-image');
     if (!frame) return;
     const { top, bottom, height } = frame.getBoundingClientRect();
     const visible = Math.min(bottom, innerHeight) - Math.max(top, 0);

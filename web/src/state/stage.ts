@@ -9,9 +9,12 @@ import { persistentSignal } from './persistent.js';
 import { pageVisible } from './visibility.js';
 import { withWarning } from './warnings.js';
 
+/** Index that stands for all images of a grid. */
+export const OVERVIEW = -1;
+
 export interface Stage {
   readonly job: string;
-  /** Index among the images of the job. */
+  /** Index among the images of the job, or `OVERVIEW`. */
   readonly index: number;
 }
 
@@ -61,8 +64,10 @@ export const current = computed<GalleryImage | undefined>(() => {
   return job && image ? { job, image, index } : undefined;
 });
 
-export function show(job: string, index = 0): void {
-  stage.value = { job, index };
+/** Shows an image of a job; by default its first, or all images of a grid. */
+export function show(job: string, index?: number): void {
+  const first = jobs.peek().get(job)?.type === 'grid' ? OVERVIEW : 0;
+  stage.value = { job, index: index ?? first };
 }
 
 /** Shows the next older (1) or newer (-1) image. */

@@ -32,6 +32,7 @@ const PATHS = {
   system: 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Zm0 0v18M12 8h7M12 12h9M12 16h7',
   exit: 'M14 4h6v16h-6M3 12h11M10 8l4 4-4 4',
   back: 'M20 12H5m0 0 6-6m-6 6 6 6',
+  grid: 'M4 4h16v16H4ZM4 9.500h16M4 14.500h16M9.500 4v16M14.500 4v16',
   stop: 'M6 6h12v12H6Z',
   check: 'm5 12 5 5L19 7',
   reuse: 'M4 12a8 8 0 0 1 14-5l2 2M20 4v5h-5M20 12a8 8 0 0 1-14 5l-2-2M4 20v-5h5',

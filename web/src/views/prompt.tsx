@@ -4,6 +4,7 @@ import { effect, signal } from '@preact/signals';
 import { useEffect, useId, useMemo } from 'preact/hooks';
 import { post } from '../api/http.js';
 import type { TokenCount } from '../api/types.js';
+import { hasGrid } from '../logic/grid/form-axes.js';
 import { limitsFor } from '../logic/limits.js';
 import { marksOf } from '../logic/prompt-marks.js';
 import { changeWeight } from '../logic/weights.js';
@@ -141,7 +142,7 @@ export function Actions() {
   return (
     <div class="actions">
       <button type="button" class="primary" title="Ctrl+Enter" onClick={() => void generate()}>
-        Generate
+        {settings.value.grid && hasGrid(settings.value) ? 'Generate grid' : 'Generate'}
       </button>
       <button
         type="button"

@@ -16,7 +16,7 @@ export function SizeAndCount() {
   const [w, h] = [width ?? defaults?.width, height ?? defaults?.height];
   const size = w && h ? `${w} × ${h}` : 'model’s size';
   const images = imagesOf(settings.value);
-  const imagesText = images > 1 ? `, ${images} images` : '';
+  const imagesText = images > 1 && !settings.value.grid ? `, ${images} images` : '';
   const seedText = seed === null ? '' : `, seed ${seed}`;
   const step = defaults?.factor ?? 8;
   const side = { min: step, max: limitsFor(about.value).maxSide, step, optional: true };
@@ -39,7 +39,11 @@ export function SizeAndCount() {
           onChange={(value) => set({ height: value })}
         />
       </div>
-      <Batches />
+      {settings.value.grid ? (
+        <p class="hint">A grid has one image for each combination of values.</p>
+      ) : (
+        <Batches />
+      )}
       <Seed />
     </Fold>
   );

@@ -9,6 +9,7 @@ import { mode, model, set, settings } from '../state/form.js';
 import { about } from '../state/session.js';
 import { Fold, Select, Toggle } from '../ui/controls.js';
 import { NumberField } from '../ui/numbers.js';
+import { GridSettings } from './grid/grid-settings.js';
 import { PromptField } from './prompt.js';
 import { AdditionalOptions } from './settings-additional.js';
 import { Hires, MaskSettings, SketchSampling } from './settings-modes.js';
@@ -36,6 +37,7 @@ function DiffusionSettings() {
       <Styles />
       <SizeAndCount />
       <Variation />
+      <GridSettings />
       <Sampling />
       {mode.value === 'text' && <Hires />}
       {mode.value === 'inpaint' && <MaskSettings />}

@@ -21,19 +21,25 @@ import { Frame } from '../ui/frame.js';
 import { LongText } from '../ui/long-text.js';
 import { Compare } from './compare.js';
 import { Details } from './details.js';
+import { CellPlace, GridActions } from './grid/grid-actions.js';
+import { GridTables } from './grid/grid-tables.js';
 import { Warnings } from './warnings.js';
 
 export function Stage() {
   const job = staged.value;
   if (!job) return <Empty />;
   if (compared.value && current.value) return <Compare />;
+  const isGrid = job.type === 'grid';
+  const isOverview = isGrid && !current.value;
   return (
-    <section class="stage" aria-label="Image">
-      <Canvas job={job} />
+    <section class="stage" aria-label={isOverview ? 'Grid' : 'Image'}>
+      {isOverview ? <GridTables job={job} /> : <Canvas job={job} />}
+      {isGrid && !isOverview && <CellPlace shown={current.value!} />}
       {isActive(job) ? <Progress job={job} /> : <End job={job} />}
       <Warnings job={job} />
-      {images.value.length > 1 && <Strip />}
-      {current.value && !isActive(job) && <Details shown={current.value} />}
+      {isOverview && <GridActions job={job} />}
+      {images.value.length > 1 && !isGrid && <Strip />}
+      {current.value && (isGrid || !isActive(job)) && <Details shown={current.value} />}
     </section>
   );
 }
@@ -92,13 +98,16 @@ export function Progress({ job }: { readonly job: ApiJob }) {
   const left = progress?.left === undefined ? '' : `, ${duration(progress.left)} left`;
   const isSampling = progress?.phase === 'denoise' || progress?.phase === 'codes';
   const isCounted = isSampling || progress?.phase === 'upscale';
+  const grid = progress?.grid;
   const statusText =
     status === 'queued'
       ? place
         ? `Queued, ${place} ahead`
         : 'Next in the queue'
       : progress
-        ? `${PHASES[progress.phase]}${isCounted ? ` ${progress.step} of ${progress.steps}` : ''}${left}`
+        ? grid
+          ? `Image ${grid.done + 1} of ${grid.cells}${left}`
+          : `${PHASES[progress.phase]}${isCounted ? ` ${progress.step} of ${progress.steps}` : ''}${left}`
         : 'Starting';
   return (
     <div class="progress">
@@ -106,7 +115,7 @@ export function Progress({ job }: { readonly job: ApiJob }) {
       <div class="progress-line">
         <span>{statusText}</span>
         <span class="spread" />
-        {status === 'running' && isSampling && (
+        {status === 'running' && (isSampling || grid) && (
           <button type="button" class="link" onClick={() => void finish(job.id)}>
             Finish now
           </button>

@@ -15,10 +15,10 @@ import {
   tags,
 } from '../../state/adapters.js';
 import { settings } from '../../state/form.js';
+import { moveFocus } from '../../ui/arrow-keys.js';
 import { IconButton } from '../../ui/controls.js';
 import { Dialog } from '../../ui/dialog.js';
 import { Icon } from '../../ui/icons.js';
-import { moveFocus } from './arrow-keys.js';
 import { EmbeddingCard } from './embedding-card.js';
 import { LoraCard } from './lora-card.js';
 
@@ -176,7 +176,7 @@ function Cards({ lists }: { readonly lists: Adapters }) {
         {text.trim() !== '' &&
           (cards.length === 0 ? 'Nothing matches the search' : `${cards.length} of ${total}`)}
       </p>
-      <ul class="adapter-list" onKeyDown={moveFocus}>
+      <ul class="adapter-list" onKeyDown={(event) => moveFocus(event, '.adapter-toggle', 'li')}>
         {cards}
       </ul>
     </>

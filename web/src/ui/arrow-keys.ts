@@ -1,15 +1,23 @@
-/** Arrow keys in the grid of cards. */
+/** Arrow keys in rows and columns of buttons. */
 
-/** Moves the focus from card to card with the arrow keys, Home and End. */
-export function moveFocus(event: KeyboardEvent & { readonly currentTarget: HTMLElement }): void {
+/**
+ * Moves the focus from button to button with the arrow keys, Home and End.
+ * @param buttons selector of the buttons
+ * @param box selector of the element around a button that becomes visible
+ */
+export function moveFocus(
+  event: KeyboardEvent & { readonly currentTarget: HTMLElement },
+  buttons: string,
+  box: string,
+): void {
   const { target, key } = event;
-  if (!(target instanceof HTMLElement) || !target.matches('.adapter-toggle')) return;
-  const all = [...event.currentTarget.querySelectorAll<HTMLElement>('.adapter-toggle')];
+  if (!(target instanceof HTMLElement) || !target.matches(buttons)) return;
+  const all = [...event.currentTarget.querySelectorAll<HTMLElement>(buttons)];
   const next = nextOf(key, all, all.indexOf(target));
   if (!next) return;
   event.preventDefault();
   next.focus();
-  next.closest('li')?.scrollIntoView({ block: 'nearest' });
+  next.closest(box)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 function nextOf(key: string, all: readonly HTMLElement[], at: number): HTMLElement | undefined {
