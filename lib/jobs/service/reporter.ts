@@ -19,9 +19,7 @@ export class Reporter {
     const replaced = this.pending.findIndex((old) => old.type === event.type && isReplaced(old));
     if (replaced >= 0 && isReplaced(event)) this.pending.splice(replaced, 1);
     this.pending.push(event);
-    this.sending ??= this.send().finally(() => {
-      this.sending = undefined;
-    });
+    this.sending ??= this.send();
   }
 
   /** Images of the run so far. */
@@ -38,6 +36,8 @@ export class Reporter {
     // Errors are ignored: readers miss the event, but the outcome of the job is stored separately.
     for (let event = this.pending.shift(); event; event = this.pending.shift())
       await this.turn.report(event, this.snapshotPart(event)).catch(() => undefined);
+    // Not in a later microtask, before which an event could be added that nobody would send.
+    this.sending = undefined;
   }
 
   private snapshotPart(event: NewEvent): JobSnapshot | undefined {

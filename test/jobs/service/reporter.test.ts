@@ -44,6 +44,18 @@ describe('the reporter of a run', () => {
     ]);
   });
 
+  it('sends an event that is added at any moment after the previous one was sent', async () => {
+    for (let moments = 0; moments < 12; moments++) {
+      const stored: NewEvent[] = [];
+      const reporter = new Reporter({ report: async (event) => stored.push(event) > 0 });
+      reporter.add(image(0));
+      for (let i = 0; i < moments; i++) await undefined;
+      reporter.add(progress(1));
+      await reporter.end();
+      expect(stored, `after ${moments} microtasks`).toEqual([image(0), progress(1)]);
+    }
+  });
+
   it('stores all images and all different warnings so far with each of them', async () => {
     const store = slowStore();
     store.release();
