@@ -20,6 +20,9 @@ import type { Job, JobProgress } from '../types.js';
 import { JobCells } from './cells.js';
 import { gridParts } from './options.js';
 
+/** Progress of a cell that begins. */
+const BEGIN: Progress = { phase: 'encode', step: 0, steps: 0, elapsed: 0 };
+
 /** @throws errors of `generateCells`, ADAPTER_NOT_FOUND for an upscaler */
 export async function runGrid(
   job: Job,
@@ -43,11 +46,11 @@ export async function runGrid(
     onAbort(finish, () => stopping.abort(FINISH)),
   ];
   const onProgress = ({ cell: done, cells, place, progress }: GridProgress): void => {
-    if (!place || !progress) return;
+    if (!place) return;
     const cell = indexOf(plan, place);
-    const now = { ...steps.at(cell, progress), grid: { cell, done, cells } };
+    const now = { ...steps.at(cell, progress ?? BEGIN), grid: { cell, done, cells } };
     emit({ type: 'progress', data: now });
-    if (progress.preview && !finish.aborted) previewer.offer(now.step, now.steps, progress.preview, cell);
+    if (progress?.preview && !finish.aborted) previewer.offer(now.step, now.steps, progress.preview, cell);
   };
   let generated = 0;
   try {

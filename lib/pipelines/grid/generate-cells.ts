@@ -27,9 +27,9 @@ export interface GridProgress {
   /** Number of finished cells. */
   readonly cell: number;
   readonly cells: number;
-  /** Place of the current cell; undefined between cells. */
+  /** Place of the current cell; undefined at the end. */
   readonly place?: CellPlace;
-  /** Progress of the current cell; undefined between cells. */
+  /** Progress of the current cell; undefined until it begins. */
   readonly progress?: Progress;
 }
 
@@ -79,8 +79,8 @@ export async function generateCells(
     }
     for (const cell of missing) {
       throwIfAborted(stopping.signal);
-      onProgress?.({ cell: finished, cells });
       const { x, y, z } = cell;
+      onProgress?.({ cell: finished, cells, place: { x, y, z } });
       const { images } = await pipeline.generate({
         ...cell.options,
         ...(stopping.signal ? { signal: stopping.signal } : {}),

@@ -1,5 +1,5 @@
 /** State of the grid on the stage: the visible sheet, and the place of the focus between grid and image. */
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { type ParsedAxes, placeOf } from '../../../lib/pipelines/grid/axes.js';
 import { axesOf } from '../logic/grid/cells.js';
 import { OVERVIEW, show, stage, staged } from './stage.js';
@@ -12,12 +12,18 @@ export const stagedAxes = computed<ParsedAxes | undefined>(() => {
 
 const chosen = signal<{ readonly job: string; readonly z: number } | null>(null);
 
-/** Index of the visible sheet: the chosen one, or else that of the cell that is generated. */
+/** Sheet of the cell that was generated last. */
+const followed = signal<{ readonly job: string; readonly z: number } | null>(null);
+effect(() => {
+  const cell = staged.value?.progress?.grid?.cell;
+  if (cell !== undefined && stagedAxes.value)
+    followed.value = { job: staged.peek()!.id, z: placeOf(stagedAxes.value, cell).z };
+});
+
+/** Index of the visible sheet: the chosen one, or else that of the cell that was generated last. */
 export const visibleSheet = computed(() => {
-  const job = staged.value;
-  if (chosen.value && chosen.value.job === job?.id) return chosen.value.z;
-  const cell = job?.progress?.grid?.cell;
-  return stagedAxes.value && cell !== undefined ? placeOf(stagedAxes.value, cell).z : 0;
+  const id = staged.value?.id;
+  return [chosen.value, followed.value].find((sheet) => sheet?.job === id)?.z ?? 0;
 });
 
 export function chooseSheet(z: number): void {
