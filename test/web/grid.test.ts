@@ -56,7 +56,7 @@ describe.skipIf(browserPath === undefined)(`grids on the web page${withoutBrowse
   it('generates a grid whose axes are chosen in the form', async () => {
     page = await visitor.visit({ settings: { ...GRID, grid: false, gridX: '', gridY: '' } });
     await section().click();
-    await page.getByText('One image for each combination of values').click();
+    await page.getByText('Grid of option values').click();
     await page.getByText('Choose an option for X, Y or Z.').waitFor();
     await page.getByLabel('X (columns)').selectOption({ label: 'Steps' });
     await page.getByLabel('X values').fill('1-2');

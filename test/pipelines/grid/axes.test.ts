@@ -1,8 +1,16 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { GridAxes } from '../../../lib/pipelines/grid/axes.js';
+import {
+  cellCount,
+  type GridAxes,
+  indexOf,
+  optionsAt,
+  parseAxes,
+  placeOf,
+} from '../../../lib/pipelines/grid/axes.js';
 import { type GridAxis, parseAxis } from '../../../lib/pipelines/grid/axis.js';
-import { findOption } from '../../../lib/pipelines/grid/axis-options.js';
-import { numbersOf, splitValues } from '../../../lib/pipelines/grid/axis-values.js';
+import { axisOptions, findOption, isLocal } from '../../../lib/pipelines/grid/axis-options.js';
+import { joinValues, numbersOf, splitValues } from '../../../lib/pipelines/grid/axis-values.js';
 import type { CellOptions } from '../../../lib/pipelines/grid/cell-options.js';
 import { planGrid } from '../../../lib/pipelines/grid/cells.js';
 
@@ -28,6 +36,24 @@ describe('splitValues', () => {
     expect(() => splitValues('negative', text)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining('closing quote') }),
     );
+  });
+});
+
+describe('joinValues', () => {
+  it('writes values so that they are split again', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string(), { minLength: 1, maxLength: 5 }), (values) => {
+        expect(splitValues('x', joinValues(values))).toEqual(values);
+      }),
+    );
+    expect(joinValues(['a', 'b, c', '"d"'])).toBe('a,"b, c","""d"""');
+  });
+});
+
+describe('isLocal', () => {
+  it('holds for options of files and images, and no others', () => {
+    const local = axisOptions().filter(isLocal);
+    expect(local.map(({ name }) => name)).toEqual(['region', 'lora', 'init', 'mask']);
   });
 });
 
@@ -175,6 +201,12 @@ describe('parseAxis', () => {
 });
 
 describe('prompt axes', () => {
+  it('reject replacements that make a prompt longer than any may be', () => {
+    const prompt = 'a'.repeat(1000);
+    expect(cellsOf(`prompt-sr=a,${'b'.repeat(120)}`, { ...BASE, prompt })[1]!.prompt).toHaveLength(120_000);
+    expect(() => cellsOf(`prompt-sr=a,${'b'.repeat(121)}`, { ...BASE, prompt })).toThrow('121000');
+  });
+
   it('replaces a text everywhere in both prompts, literally', () => {
     const options = { ...BASE, prompt: 'red, a red apple', negative: 'no red' };
     expect(cellsOf('prompt-sr=red,$& (green:1.2)', options)).toMatchObject([
@@ -203,6 +235,37 @@ describe('prompt axes', () => {
       'three, one and two.',
       'three, two and one.',
     ]);
+  });
+});
+
+describe('the places of cells', () => {
+  const axes = parseAxes({ x: 'steps=1-3', y: 'prompt-sr=red,green', z: 'seed=8,9' });
+
+  it('are numbered row by row, sheet by sheet', () => {
+    expect(cellCount(axes)).toBe(12);
+    expect([0, 2, 3, 6].map((index) => placeOf(axes, index))).toEqual([
+      { x: 0, y: 0, z: 0 },
+      { x: 2, y: 0, z: 0 },
+      { x: 0, y: 1, z: 0 },
+      { x: 0, y: 0, z: 1 },
+    ]);
+    for (let index = 0; index < 12; index++) expect(indexOf(axes, placeOf(axes, index))).toBe(index);
+  });
+
+  it('have the options that a plan gives them', () => {
+    const plan = planGrid(
+      { ...BASE, subseedStrength: 0.5 },
+      { x: 'steps=1-3', y: 'prompt-sr=red,green', z: 'seed=8,9' },
+    );
+    for (const { index, options } of plan.cells)
+      expect(optionsAt(axes, { ...BASE, seed: 5, subseedStrength: 0.5 }, placeOf(axes, index))).toEqual(
+        options,
+      );
+  });
+
+  it('are at most as many as the caller accepts', () => {
+    expect(() => parseAxes({ x: 'steps=1-3', y: 'seed=1-4' }, 11)).toThrow('at most 11 cells');
+    expect(() => parseAxes({ x: 'steps=1-3', y: 'seed=1-4' }, 12)).not.toThrow();
   });
 });
 

@@ -92,6 +92,18 @@ describe('drawSheet', () => {
     expect(long.height).toBeGreaterThan(short.height + 20);
   });
 
+  it('reads images of files when it draws them, and leaves places white whose file is gone', async () => {
+    const load = [async () => filled(40, 30, 10), async () => undefined];
+    const sheet = await drawSheet(
+      { ...none, x: axis('steps=1,2') },
+      (x) => ({ width: 40, height: 30, load: load[x]! }),
+      SIZE,
+    );
+    const top = sheet.height - 30;
+    expect(share(cut(sheet, 0, top, 40, 30), 10)).toBe(1);
+    expect(share(cut(sheet, 44, top, 40, 30), 255)).toBe(1);
+  });
+
   it('refuses a sheet of more than 2^28 pixels', () => {
     expect(() => checkSheetSize(2 ** 14, 2 ** 14)).not.toThrow();
     expect(() => checkSheetSize(2 ** 14, 2 ** 14 + 1)).toThrow(

@@ -54,11 +54,11 @@ describe('GET /v1/about', () => {
         {
           name: 'starter',
           kind: 'diffusion',
-          diffusion: { width: 128, height: 128, factor: 8, steps: 20, cfg: 4 },
+          diffusion: { condition: 'text', width: 128, height: 128, factor: 8, steps: 20, cfg: 4 },
         },
         { name: 'writer', kind: 'codes', codes: { codebook: true, discriminator: false } },
         { name: 'gone', kind: 'unknown' },
-        { name: 'faces', kind: 'diffusion' },
+        { name: 'faces', kind: 'diffusion', diffusion: { condition: 'none' } },
         { name: 'ddpm', kind: 'diffusion' },
       ],
       locked: false,

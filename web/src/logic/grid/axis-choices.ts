@@ -88,7 +88,7 @@ export function exampleOf({ name, field }: AxisChoice): string {
   if (name === 'prompt-order') return 'red,shiny,small';
   switch (field?.kind) {
     case 'number':
-      return '1,2.5 or 1-9 [5]';
+      return typeof field.max === 'number' && field.max <= 1.5 ? '0.5,0.75 or 0.2-1 [5]' : '1,2.5 or 1-5 [3]';
     case 'integer':
       return '4,8 or 1-9 (+2)';
     case 'side':

@@ -15,11 +15,7 @@ export function GridSettings() {
   const isBroken = axisNames.some((name) => axes[name].problem !== undefined);
   return (
     <Fold title="X/Y/Z grid" summary={grid ? text : 'off'}>
-      <Toggle
-        label="One image for each combination of values"
-        on={grid}
-        onChange={(on) => set({ grid: on })}
-      />
+      <Toggle label="Grid of option values" on={grid} onChange={(on) => set({ grid: on })} />
       {grid && (
         <>
           {axisNames.map((name) => (
