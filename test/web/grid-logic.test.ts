@@ -54,6 +54,7 @@ describe('the axes of the form', () => {
     const problems = {
       'steps=51': '50',
       'width=60': '8',
+      'strength=1': 'no effect in this mode',
       'steps=': 'at least one value',
       'prompt-sr=x': 'neither',
     };

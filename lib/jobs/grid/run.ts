@@ -12,10 +12,10 @@ import type { Progress } from '../../pipelines/progress.js';
 import { Warnings } from '../../warnings.js';
 import { readImages, withoutImages } from '../images.js';
 import type { Json } from '../json.js';
+import type { Upscalers } from '../models/upscalers.js';
 import { Clock } from '../run/clock.js';
 import type { RunContext, RunOutcome } from '../run/context.js';
 import { Previewer } from '../run/previewer.js';
-import type { Upscalers } from '../models/upscalers.js';
 import type { Job, JobProgress } from '../types.js';
 import { JobCells } from './cells.js';
 import { gridParts } from './options.js';
@@ -34,9 +34,12 @@ export async function runGrid(
   const { axes, options } = gridParts(job.options);
   const images = await readImages(job.id, job.options, data);
   const planned = planGrid({ ...fromJson(generationFields, withoutImages(options)), ...images }, axes);
-  const plan = { ...planned, cells: await Promise.all(
+  const plan = {
+    ...planned,
+    cells: await Promise.all(
       planned.cells.map(async (cell) => ({ ...cell, options: await upscalers.located(cell.options) })),
-    ) };
+    ),
+  };
   const store = new JobCells(job, context);
   const previewer = new Previewer(job.previews, (preview) => emit({ type: 'preview', data: preview }));
   const steps = new GridSteps(plan);
@@ -103,10 +106,10 @@ class GridSteps {
     this.done += this.steps[cell]!;
   }
 
-  at(cell: number, { phase, step, steps, elapsed }: Progress): JobProgress {
+  at(cell: number, { phase, step, steps }: Progress): JobProgress {
     const share = phase === 'decode' ? 1 : phase === 'denoise' && steps > 0 ? Math.min(1, step / steps) : 0;
     const done = this.done + Math.round(share * this.steps[cell]!);
-    return this.clock.at(0, { phase, step: done, steps: this.total, elapsed });
+    return this.clock.at(0, { phase, step: done, steps: this.total });
   }
 }
 

@@ -109,7 +109,7 @@ export class Upscalers {
   }
 
   /** Replaces the name of the upscaler of the second pass by its path, as pipelines take it. @throws ADAPTER_NOT_FOUND */
-  async located(options: GenerationOptions): Promise<GenerationOptions> {
+  async located<T extends Pick<GenerationOptions, 'hires'>>(options: T): Promise<T> {
     const { upscaler } = options.hires ?? {};
     if (upscaler === undefined || isUpscalerName(upscaler)) return options;
     const { path } = await this.find(upscaler);

@@ -1,6 +1,9 @@
 /** Names of downloaded files (`safelight-SEED.png`, like those of the command line) and of jobs in lists. */
+
 import { parseParameters } from '../../../lib/image/parameters.js';
 import type { ApiImage, ApiJob } from '../api/types.js';
+import { optionsOfImage } from './grid/cells.js';
+
 
 const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/webp': 'webp' };
 
@@ -31,8 +34,10 @@ export function distinct(names: readonly string[]): string[] {
   });
 }
 
-/** Returns the text that represents a job in lists and labels. */
-export function promptOf({ options, type, model, images }: ApiJob): string {
+/** Returns the text that represents a job, or an image of it, in lists and labels. */
+export function promptOf(job: ApiJob, image: Pick<ApiImage, 'cell'> = {}): string {
+  const { type, model, images } = job;
+  const options = optionsOfImage(job, image);
   if (typeof options.prompt === 'string' && options.prompt !== '') return options.prompt;
   if (type === 'upscale') return promptOfUpscaled(images[0]) || `upscaled with ${model}`;
   return type === 'sketch' ? 'sketch' : 'no prompt';

@@ -58,7 +58,7 @@ const SHORTCUTS: readonly (readonly [readonly string[], string])[] = [
   [['[', ']'], 'Smaller or larger brush'],
   [['Ctrl Z', 'Ctrl Shift Z'], 'Undo or redo a stroke'],
   [['+', '−', '0'], 'Zoom in, out or to fit; drag with the middle button'],
-  [['Arrows', 'Enter'], 'Canvas: move the brush, start or end a stroke'],
+  [['Arrows', 'Enter'], 'Canvas: move the brush, start or end a stroke; grid: move between images, open one'],
   [['?'], 'Show this help'],
 ];
 

@@ -80,7 +80,7 @@ function Thumb({ shown }: { readonly shown: GalleryImage }) {
   useEffect(() => {
     if (isShown) scrollToThumbnail(element.current!);
   }, [isShown]);
-  const name = `${excerpt(promptOf(job), 80)}${index > 0 ? `, number ${index + 1}` : ''}`;
+  const name = `${excerpt(promptOf(job, image), 80)}${index > 0 ? `, number ${index + 1}` : ''}`;
   const state = selecting.value
     ? ({ role: 'checkbox', 'aria-checked': isMarked } as const)
     : { 'aria-pressed': isShown };
@@ -91,7 +91,7 @@ function Thumb({ shown }: { readonly shown: GalleryImage }) {
         type="button"
         class={`thumb ${isMarked ? 'marked' : ''}`}
         aria-label={job.warnings?.length ? `${name}, with a warning` : name}
-        title={excerpt(promptOf(job), 300)}
+        title={excerpt(promptOf(job, image), 300)}
         {...state}
         onClick={(event) => choose(event, shown)}
       >

@@ -69,7 +69,8 @@ function Canvas({ job }: { readonly job: ApiJob }) {
   const original = upscaledFrom.value?.job === job.id ? upscaledFrom.value.image : undefined;
   const url = shown?.image.url ?? frame ?? original?.url ?? null;
   const { width, height } = shown?.image ?? original ?? expectedSize(job);
-  const alt = shown ? `Image: ${excerpt(promptOf(job), 120)}` : `Preview: ${excerpt(promptOf(job), 120)}`;
+  const prompt = excerpt(promptOf(job, shown?.image), 120);
+  const alt = `${shown ? 'Image' : 'Preview'}: ${prompt}`;
   // One frame per job, so that the last preview stays until the image is loaded.
   return <Frame key={job.id} {...{ url, alt, width, height }} />;
 }

@@ -3,8 +3,10 @@ import { generationFields } from '../../../../lib/options/declarations/generatio
 import { checkGiven } from '../../../../lib/options/validate.js';
 import { axisNames, parseAxes } from '../../../../lib/pipelines/grid/axes.js';
 import { type Axis, parseAxis } from '../../../../lib/pipelines/grid/axis.js';
+import { findOption } from '../../../../lib/pipelines/grid/axis-options.js';
 import { joinValues, splitValues } from '../../../../lib/pipelines/grid/axis-values.js';
 import type { About, ModelAbout } from '../../api/types.js';
+import { optionFieldsOf } from '../additional-options.js';
 import { limitsFor } from '../limits.js';
 import type { Settings } from '../settings.js';
 
@@ -89,9 +91,11 @@ function formAxis(name: AxisName, settings: Settings, context: AxisContext): For
   }
 }
 
-/** Checks each value within the limits of the server and the model. @throws INVALID_OPTION */
+/** Checks that the mode has the option, and each value within the limits of server and model. @throws Error */
 function checkValues(axis: Axis, settings: Settings, { about, model }: AxisContext): void {
-  const { prompt, negative } = settings;
+  const { prompt, negative, mode } = settings;
+  if (!axis.late && !Object.hasOwn(optionFieldsOf(mode), findOption(axis.name).path[0]!))
+    throw new Error(`The option ${axis.name} has no effect in this mode; choose another one.`);
   const context = { limits: limitsFor(about), grid: model?.diffusion?.factor ?? 1 };
   for (const value of axis.values) {
     const changed = value.apply(axis.late ? { prompt, negative } : {});
