@@ -67,7 +67,9 @@ export class CrossAttentionState implements Disposable {
 /** Changes of the U-Net's computation. */
 export interface UNetChanges {
   /** FreeU (Si et al. 2023, arXiv:2309.11497): factors of the backbone (b) and of the skips (s) in the two coarsest up blocks. */
-  readonly freeU?: FreeUFactors | undefined;
+  readonly freeU?:
+    | { readonly b1: number; readonly b2: number; readonly s1: number; readonly s2: number }
+    | undefined;
   /** The self-attention of the mid block returns its values, as in perturbed-attention guidance. Default false. */
   readonly perturbed?: boolean | undefined;
   /** Share of the tokens, 0 (default) to 0.99, that are merged in the self-attention of the latent's size; CPU only. */
@@ -76,16 +78,9 @@ export interface UNetChanges {
   readonly seamless?: boolean | undefined;
 }
 
-export interface FreeUFactors {
-  readonly b1: number;
-  readonly b2: number;
-  readonly s1: number;
-  readonly s2: number;
-}
-
 /**
- * What a run reuses of earlier ones: the outputs of all `cross-attention` layers, the features of all layers up to the
- * `end` (before `conv_norm_out`), or those of the `deep` layers below a DeepCache branch.
+ * Features of earlier runs that a run reuses: the outputs of all `cross-attention` layers, the features at the `end`
+ * (before `conv_norm_out`), or those of the `deep` layers below a DeepCache branch.
  */
 export type ReusePoint =
   | { readonly kind: 'cross-attention' | 'end' }
@@ -105,7 +100,7 @@ export interface FeatureTerm {
 export interface HeadOutput {
   /** The block's output, as features at the point `end`. */
   readonly features: Features;
-  /** What the block adds to its input, to compare a later run with; the caller disposes it. */
+  /** Difference of the block's output and input, to compare a later run with; the caller disposes it. */
   readonly residual: TensorRef;
   /** Relative change of the residual of each sample: mean |difference| / mean |earlier residual|; with `previous`. */
   readonly changes: readonly number[] | undefined;

@@ -4,7 +4,6 @@
  */
 import type { NodeInfo } from '../binding/types.js';
 import { SafelightError } from '../errors.js';
-import type { FreeUFactors } from '../modules/unet.js';
 import type { AnyTensor, Tensor } from '../tensor/tensor.js';
 
 /** `[B, C, h, w]` */
@@ -69,6 +68,14 @@ export interface CutTerm {
   readonly states: readonly CutState[];
 }
 
+/** Factors of FreeU: of the backbone (b) and of the skip connections (s) in the coarsest (1) and the next (2) up block. */
+export interface FreeUFactors {
+  readonly b1: number;
+  readonly b2: number;
+  readonly s1: number;
+  readonly s2: number;
+}
+
 /** Changes of a network's computation. */
 export interface NetworkChanges {
   /** Factors of FreeU (Si et al. 2023, arXiv:2309.11497). */
@@ -124,7 +131,7 @@ export interface HeadRequest
 export interface HeadResult {
   /** The block's output as a state at the cut point of kind `end`, one per branch. */
   readonly states: readonly CutState[];
-  /** What the block adds to its input, one per branch. The caller disposes them. */
+  /** Differences of the block's output and input, one per branch. The caller disposes them. */
   readonly residuals: readonly Disposable[];
   /**
    * Largest relative change of the residuals of the batch, mean |difference| / mean |earlier residual|; with `previous`.

@@ -73,6 +73,8 @@ export class Catalog {
   readonly pool: ModelPool<LoadedModel>;
   readonly upscalers: Upscalers;
   private readonly schemas: JobSchemas;
+  /** Schema of a grid's cells. */
+  private readonly cell: ReturnType<typeof cellSchema>;
 
   private constructor(
     readonly models: readonly CatalogModel[],
@@ -81,6 +83,7 @@ export class Catalog {
     pool: PoolOptions,
   ) {
     this.schemas = jobSchemas(limits);
+    this.cell = cellSchema(limits);
     const names = models.map(({ name }) => name);
     const previewVaes = parsePreviewVaes(loading.previewVaes ?? [], names);
     this.pool = new ModelPool(
@@ -160,7 +163,7 @@ export class Catalog {
     resolved.seed = random(resolved.seed);
     if (resolved.subseedStrength || resolved.subseed === -1) resolved.subseed = random(resolved.subseed);
     if (SEEDLESS.has(type)) delete resolved.seed;
-    if (type === 'grid') checkGrid(resolved, cellSchema(this.limits), this.limits);
+    if (type === 'grid') checkGrid(resolved, this.cell, this.limits);
     return { model: name ?? String(resolved.upscaler), options: resolved };
   }
 

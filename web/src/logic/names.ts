@@ -4,7 +4,6 @@ import { parseParameters } from '../../../lib/image/parameters.js';
 import type { ApiImage, ApiJob } from '../api/types.js';
 import { optionsOfImage } from './grid/cells.js';
 
-
 const EXTENSIONS: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/webp': 'webp' };
 
 /**
