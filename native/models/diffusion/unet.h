@@ -73,7 +73,8 @@ shape shape_in_level(int64_t level, const shape & sample, const unet_params & p)
 
 // Returns the side length of the next coarser level's map.
 int64_t halved(int64_t side, const unet_level & level, const unet_params & p);
-// States of earlier evaluations that an evaluation reuses, which are inputs besides those of a full evaluation.
+// States of earlier evaluations that an evaluation reuses, which are inputs besides those of a full
+// evaluation.
 enum class unet_reuse {
     none,
     deep,   // the map "deep" at a cut
