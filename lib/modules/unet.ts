@@ -113,6 +113,8 @@ export interface UNetOutput extends CallResult {
 
 export interface ForwardOptions extends CallOptions {
   readonly changes?: UNetChanges | undefined;
+  /** Also returns the self-attention probabilities of the mid block's first transformer. Default false. */
+  readonly attention?: boolean | undefined;
   /** Also returns the features at this point, which the caller disposes. Cannot be combined with `branch`. */
   readonly keep?: ReusePoint | undefined;
   /** Also returns the deep features that `shallow` with this branch starts from. */
@@ -127,6 +129,8 @@ export interface ReuseOptions extends CallOptions {
 }
 
 export interface ForwardOutput extends UNetOutput {
+  /** `[B, heads, T, T]`, with `attention`. */
+  readonly attention: Tensor | undefined;
   /** Features on the device, with `keep`. */
   readonly features: Features | undefined;
   /** Deep features `[B, C', h', w']`, with `branch`. */
@@ -163,9 +167,9 @@ export class UNet extends LoadedModule<UNetConfig> {
 
   /** Evaluates the U-Net. @throws INVALID_OPTION, SHAPE_MISMATCH, OUT_OF_MEMORY, ABORTED, DISPOSED */
   async forward(inputs: UNetInputs, settings: ForwardOptions = {}): Promise<ForwardOutput> {
-    const keys = ['branch', 'keepDeep', 'changes', 'keep'] as const;
-    const { branch, keepDeep, changes, keep, ...options } = checkCall(settings, ...keys);
-    checkFlags(settings, 'keepDeep');
+    const keys = ['branch', 'keepDeep', 'changes', 'keep', 'attention'] as const;
+    const { branch, keepDeep, changes, keep, attention, ...options } = checkCall(settings, ...keys);
+    checkFlags(settings, 'keepDeep', 'attention');
     if (keepDeep && branch === undefined)
       throw invalidOption('keepDeep', 'undefined or false without branch', keepDeep);
     if (keep && branch !== undefined) throw invalidOption('branch', 'undefined together with keep', branch);
@@ -173,6 +177,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     checkSamePatches(inputs, options);
     const params = defined({
       branch,
+      attention,
       ...(keep ? keepParams(keep) : {}),
       ...changeParams(changes),
       ...textParams(inputs),
@@ -189,7 +194,7 @@ export class UNet extends LoadedModule<UNetConfig> {
     );
     return {
       ...{ sample: outputs.sample!, deep: outputs.deep, deepRef: keep ? undefined : kept.deep },
-      ...{ features: keep ? kept : undefined, taps, timings },
+      ...{ features: keep ? kept : undefined, attention: outputs.attention, taps, timings },
     };
   }
 

@@ -109,6 +109,8 @@ export interface NetworkRequest {
   readonly taps?: readonly string[] | undefined;
   /** Values that replace those of the named nodes, with the batch ordered like `taps`. */
   readonly overrides?: Readonly<Record<string, Tensor>> | undefined;
+  /** Also returns the self-attention probabilities of the mid block. Default false. */
+  readonly attention?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -117,6 +119,8 @@ export interface NetworkResult {
   readonly prediction: Tensor;
   /** Values by node name, with the batch ordered like the prediction. */
   readonly taps: Readonly<Record<string, Tensor>>;
+  /** `[branches * B, heads, T, T]`, with `attention`. */
+  readonly attention?: Tensor | undefined;
   /** One state per branch, with `keep`. */
   readonly kept?: readonly CutState[];
 }
@@ -161,8 +165,8 @@ export interface DiffusionNetwork {
   readonly inputs: readonly InputSpec[];
   /** Empty if the network does not support step caching; those of kind `deep` from the fewest to the most shallow layers. */
   readonly cutPoints: readonly CutPoint[];
-  /** Name of the node with the self-attention probabilities of the mid block, if there are any. */
-  readonly selfAttention?: string | undefined;
+  /** True if runs can return the self-attention probabilities of the mid block, and perturb it. Default false. */
+  readonly hasSelfAttention?: boolean;
   /** Returns the network with changes of its computation. @throws INVALID_OPTION for a change that it does not support */
   changed?(changes: NetworkChanges): DiffusionNetwork;
   /** Starts a session. @throws SHAPE_MISMATCH for conditioning that does not match `inputs` */

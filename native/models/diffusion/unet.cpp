@@ -81,7 +81,8 @@ tensor mid_block(model_ref m, tensor x, const pass & run) {
                                 {.depth = level.depth,
                                  .heads = level.heads,
                                  .groups = p.norm.groups,
-                                 .perturbed = run.changes.perturbed});
+                                 .perturbed = run.changes.perturbed,
+                                 .outputs_attention = run.changes.outputs_attention});
     } else if (p.mid_attention) {
         x = attention_block(attention, x, {level.heads, {p.mid_attention_groups, p.norm.eps}, p.mid_scale});
     }

@@ -138,8 +138,9 @@ struct unet_changes {
     // The self-attention of the mid block returns its values: every token attends only to itself
     // (perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377).
     bool perturbed = false;
-    double merged = 0;       // share of the tokens merged in self-attention at the sample's size
-    bool keeps_end = false;  // outputs the map before the output layers, "end"
+    double merged = 0;               // share of the tokens merged in self-attention at the sample's size
+    bool outputs_attention = false;  // outputs the self-attention probabilities of the mid block, "attention"
+    bool keeps_end = false;          // outputs the map before the output layers, "end"
 };
 // Throws INVALID_OPTION.
 unet_changes read_unet_changes(const config & run_params);
@@ -154,8 +155,9 @@ unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, c
 
 struct transformer_options {
     int64_t depth, heads, groups;
-    bool perturbed = false;  // self-attention returns its values
-    double merged = 0;       // share of the tokens merged in self-attention
+    bool perturbed = false;          // self-attention returns its values
+    double merged = 0;               // share of the tokens merged in self-attention
+    bool outputs_attention = false;  // outputs the self-attention probabilities of the first block
 };
 // Transformer blocks over the pixels of a map, with a skip connection. [B, C, H, W] -> [B, C, H, W].
 tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const transformer_options & o);

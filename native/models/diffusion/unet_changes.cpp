@@ -15,6 +15,7 @@ unet_changes read_unet_changes(const config & run_params) {
         for (int i = 0; i < 4; ++i) *values[i] = config_number(factors, names[i], 0, largest);
         changes.freeu.on = true;
     }
+    changes.outputs_attention = run_params.boolean("attention", false);
     changes.keeps_end = run_params.boolean("keep_end", false);
     changes.perturbed = run_params.boolean("perturbed", false);
     if (run_params.has("token_merging"))

@@ -33,10 +33,14 @@ qkv cross_qkv(model_ref m, tensor x, const unet_text & text, int64_t width) {
             cached_projection(m[layers.v], text, width)};
 }
 
-// Attention of x [B, T, C] to a text.
-tensor attend(model_ref m, tensor x, const unet_text & text, int64_t heads) {
+// Attention of x [B, T, C] to a text; self-attention if it is x.
+tensor attend(model_ref m, tensor x, const unet_text & text, int64_t heads, bool outputs_attention = false) {
     int64_t width = dims_of_sequence(x).channels;
     auto [q, k, v] = cross_qkv(m, x, text, width);
+    if (outputs_attention) {
+        tensor probs = attention_probabilities(m, q, k, heads);
+        m.g().output("attention", probs, {probs->ne[3], heads, probs->ne[1], probs->ne[0]});
+    }
     return named_sequence(m, linear(m["to_out"][0], attention(m, q, k, v, heads), width));
 }
 
@@ -69,7 +73,7 @@ tensor identity_attention(model_ref m, tensor x) {
 // similarity of the pixels x before the norm.
 tensor self_attention(model_ref m, tensor x, tensor h, const map_dims & size, const transformer_options & o) {
     if (o.perturbed) return identity_attention(m, h);
-    if (o.merged == 0) return attend(m, h, {.context = h}, o.heads);
+    if (o.merged == 0) return attend(m, h, {.context = h}, o.heads, o.outputs_attention);
     const token_merging merging = match_tokens(m, x, size.height, size.width, o.merged);
     tensor merged = merge_tokens(m, h, merging);
     return unmerge_tokens(m, attend(m, merged, {.context = merged}, o.heads), merging);
@@ -94,8 +98,10 @@ tensor spatial_transformer(model_ref m, tensor x, const unet_text & text, const 
     map_dims d = dims_of_map(m, x);
     tensor h = sequence_from_map(m, group_norm(m["norm"], x, {o.groups, transformer_norm_eps}));
     h = linear(m["proj_in"], h, d.channels);
+    transformer_options rest = o;
+    rest.outputs_attention = false;
     for (int64_t i = 0; i < o.depth; ++i) {
-        h = transformer_block(m["transformer_blocks"][i], h, text, d, o);
+        h = transformer_block(m["transformer_blocks"][i], h, text, d, i == 0 ? o : rest);
     }
     h = linear(m["proj_out"], h, d.channels);
     return named_map(m, add(m, map_from_sequence(m, h, d.height, d.width), x));

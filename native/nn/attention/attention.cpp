@@ -111,6 +111,10 @@ tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tenso
     return can_use_tiled(m, q, mask) ? attention_tiled(ctx, q, k, v) : attention_in_blocks(m, q, k, v, mask);
 }
 
+tensor attention_probabilities(model_ref m, tensor q, tensor k, int64_t heads) {
+    return probabilities(m.ctx(), split_heads(m.ctx(), q, heads), split_heads(m.ctx(), k, heads), nullptr);
+}
+
 tensor biased_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor bias, tensor keys) {
     ggml_context * ctx = m.ctx();
     q = split_heads(ctx, q, heads);

@@ -12,6 +12,9 @@ namespace safelight {
 // tapped as m.probs [B, heads, Tq, Tk]; otherwise at most about 128 MiB of scores exist at a time.
 tensor attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, tensor mask = nullptr);
 
+// Returns the probabilities of attention(): [B, heads, Tq, Tk].
+tensor attention_probabilities(model_ref m, tensor q, tensor k, int64_t heads);
+
 // Unscaled multi-head attention softmax(q·kᵀ + bias)·v of T5: q, k, v [B, T, C], bias [heads, T, T] or null.
 // `keys` is a key_mask or null. The probabilities can be tapped as m.probs. All scores exist at the same
 // time.

@@ -1,8 +1,6 @@
 #include "nn/attention/token_merging.h"
 
 #include <algorithm>
-#include <cstring>
-#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -16,6 +14,7 @@ constexpr int64_t score_limit = int64_t(64) << 20;  // bytes of one block's simi
 constexpr int64_t max_blocks = 256;                 // limits the size of the graph
 constexpr size_t nodes_per_block = 8;               // upper bound of the nodes that a block adds
 constexpr int64_t cell = 2;                         // side of a cell with one destination
+constexpr int64_t channel_block = 64;               // channels that a thread averages at a time
 
 struct partition {
     std::vector<int32_t> sources, destinations;  // tokens, ascending
@@ -98,19 +97,20 @@ void assign_positions(const partition & p, const float * matches, int64_t merged
     }
 }
 
-// Averages the tokens of one item by their positions.
-void average_tokens(const float * x, const int32_t * positions, int64_t tokens, int64_t width, float * out,
-                    int64_t out_tokens) {
+// Averages channels [begin, end) of the tokens [tokens, width] of one item by their positions.
+void average_channels(const float * x, const int32_t * positions, int64_t tokens, int64_t width, float * out,
+                      int64_t out_tokens, int64_t begin, int64_t end) {
     std::vector<float> counts(static_cast<size_t>(out_tokens), 0.0f);
-    std::memset(out, 0, sizeof(float) * static_cast<size_t>(out_tokens * width));
+    for (int64_t t = 0; t < out_tokens; ++t) std::fill(out + t * width + begin, out + t * width + end, 0.0f);
     for (int64_t t = 0; t < tokens; ++t) {
+        const float * from = x + t * width;
         float * to = out + positions[t] * width;
-        for (int64_t c = 0; c < width; ++c) to[c] += x[t * width + c];
+        for (int64_t c = begin; c < end; ++c) to[c] += from[c];
         ++counts[static_cast<size_t>(positions[t])];
     }
     for (int64_t t = 0; t < out_tokens; ++t) {
         const float count = counts[static_cast<size_t>(t)];
-        for (int64_t c = 0; c < width && count > 1; ++c) out[t * width + c] /= count;
+        for (int64_t c = begin; c < end && count > 1; ++c) out[t * width + c] /= count;
     }
 }
 
@@ -142,11 +142,13 @@ tensor merge_tokens(model_ref m, tensor x, const token_merging & merging) {
     tensor positions = merging.positions;
     const int64_t ne[4] = {x->ne[0], x->ne[1] - merging.source_count, x->ne[2], 1};
     return kernel_node(m.g(), ne, {x, positions}, [=](tensor out, const kernels::team & team) {
-        for (int64_t item = team.index; item < out->ne[2]; item += team.count) {
-            average_tokens(float_data(x) + item * x->ne[0] * x->ne[1],
-                           static_cast<const int32_t *>(positions->data) + item * positions->ne[0], x->ne[1],
-                           x->ne[0], static_cast<float *>(out->data) + item * out->ne[0] * out->ne[1],
-                           out->ne[1]);
+        const int64_t width = x->ne[0], blocks = (width + channel_block - 1) / channel_block;
+        for (int64_t i = team.index; i < blocks * x->ne[2]; i += team.count) {
+            const int64_t item = i / blocks, begin = i % blocks * channel_block;
+            average_channels(float_data(x) + item * width * x->ne[1],
+                             static_cast<const int32_t *>(positions->data) + item * positions->ne[0],
+                             x->ne[1], width, static_cast<float *>(out->data) + item * width * out->ne[1],
+                             out->ne[1], begin, std::min(begin + channel_block, width));
         }
     });
 }

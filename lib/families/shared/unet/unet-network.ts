@@ -46,7 +46,7 @@ const AESTHETIC = { positive: 6, negative: 2.5 };
 export class UNetNetwork implements DiffusionNetwork {
   readonly inputs: readonly InputSpec[];
   readonly cutPoints: readonly CutPoint[];
-  readonly selfAttention: string | undefined;
+  readonly hasSelfAttention: boolean;
   private readonly cache: CrossAttentionCache;
 
   constructor(
@@ -69,10 +69,7 @@ export class UNetNetwork implements DiffusionNetwork {
       cut({ kind: 'end' }),
       ...(attention_blocks ? [] : [cut({ kind: 'cross-attention' })]),
     ];
-    this.selfAttention =
-      mid_attention && !attention_blocks
-        ? 'mid_block.attentions.0.transformer_blocks.0.attn1.probs'
-        : undefined;
+    this.hasSelfAttention = mid_attention && !attention_blocks;
     this.cache = cache ?? new CrossAttentionCache(unet, options.lean ?? false);
     const inputs: InputSpec[] = [];
     if (!config.attention_blocks)
@@ -183,7 +180,7 @@ class UNetSession implements NetworkSession {
   }
 
   async run(request: NetworkRequest): Promise<NetworkResult> {
-    const { branches, taps, overrides, signal, keep, resume } = request;
+    const { branches, taps, overrides, signal, keep, resume, attention } = request;
     const traced = (taps?.length ?? 0) > 0 || Object.keys(overrides ?? {}).length > 0;
     const inputs = await this.inputs(request, traced);
     const options = { ...this.runOptions(branches), signal };
@@ -193,13 +190,10 @@ class UNetSession implements NetworkSession {
       return { prediction: output.sample, taps: output.taps };
     }
     const point = keep && pointOf(keep);
-    const output = await this.unet.forward(inputs, { ...options, taps, overrides, keep: point });
-    const { sample: prediction, features, taps: values } = output;
-    return {
-      prediction,
-      taps: values,
-      ...(features ? { kept: this.statesOf(features, branches.length) } : {}),
-    };
+    const output = await this.unet.forward(inputs, { ...options, taps, overrides, keep: point, attention });
+    const { sample: prediction, features, attention: probabilities, taps: values } = output;
+    const kept = features && this.statesOf(features, branches.length);
+    return { prediction, taps: values, attention: probabilities, ...(kept ? { kept } : {}) };
   }
 
   async head(request: HeadRequest): Promise<HeadResult> {

@@ -42,8 +42,6 @@ export class GuidedDenoiser {
   private readonly projection: GuidanceProjection | undefined;
   private readonly shape: LatentShape;
   private readonly session: NetworkSession;
-  /** Node with the self-attention that is read for self-attention guidance. */
-  private readonly attention: string | undefined;
   private readonly evaluate: Denoise;
   /** Aborted with `signal` or `finish`. */
   private readonly stop: AbortSignal | undefined;
@@ -64,8 +62,8 @@ export class GuidedDenoiser {
     let network = model.sequentialGuidance ? sequentialGuidance(changed) : changed;
     if (run.edit) network = editedNetwork(network, run.edit);
     const { selfAttention, perturbation } = run.guidance;
-    this.attention = selfAttention ? selfAttentionOf(changed, 'sag') : undefined;
-    if (perturbation) selfAttentionOf(changed, 'pag');
+    if (selfAttention) checkSelfAttention(changed, 'sag', selfAttention);
+    if (perturbation) checkSelfAttention(changed, 'pag', perturbation);
     if (run.stepCache) network = stepCached(network, run.stepCache, run.sigmas);
     this.session = run.sessions.replace(network.prepare(this.branches, this.shape));
     this.evaluate = createDenoise(run.noiseSchedule, model.prediction, (scaled, t, sigma) =>
@@ -108,8 +106,7 @@ export class GuidedDenoiser {
 
   /** Returns the guided prediction. Branches whose conditioning differs in shape run in separate batches. */
   private async predict(scaled: Latent, timestep: number, sigma: number): Promise<Latent> {
-    const { guidance } = this.run;
-    const taps = tapsWith(this.run.taps, this.attention);
+    const { guidance, taps } = this.run;
     const { stop: signal } = this;
     const latents = Tensor.from(scaled, this.shape);
     const evaluation = { sigma, index: this.evaluations };
@@ -120,12 +117,15 @@ export class GuidedDenoiser {
     const results: NetworkResult[] = [];
     for (const branches of groups) {
       const isTapped = !this.branches[branches[0]!]!.perturbed;
-      results.push(await this.session.run({ ...request, branches, taps: isTapped ? taps : undefined }));
+      const attention = isTapped && (guidance.selfAttention ?? 0) > 0;
+      results.push(
+        await this.session.run({ ...request, branches, attention, taps: isTapped ? taps : undefined }),
+      );
     }
     this.active = groups.flat().map((i) => this.branches[i]!);
     const tapped = [...groups.entries()].filter(([, [first]]) => !this.branches[first!]!.perturbed);
     this.taps = joinTaps(
-      tapped.map(([i]) => this.requested(results[i]!.taps)),
+      tapped.map(([i]) => results[i]!.taps),
       tapped.map(([, group]) => group.map((i) => this.branches[i]!.name).join(', ')),
     );
     const [only] = results;
@@ -151,34 +151,27 @@ export class GuidedDenoiser {
     groups: readonly (readonly number[])[],
     results: readonly NetworkResult[],
   ): Promise<Latent> {
-    const { attention, model, run } = this;
-    if (attention === undefined) return guided;
+    const { model, run } = this;
+    const { selfAttention: scale = 0 } = run.guidance;
+    if (scale === 0) return guided;
     const active = groups.flat();
     const isOrdinary = (i: number): boolean => !this.branches[i]!.perturbed;
     const branch = active.find((i) => this.branches[i]!.base) ?? active.find(isOrdinary)!;
     const group = groups.findIndex((branches) => branches.includes(branch));
     const [images] = this.shape;
     const row = groups[group]!.indexOf(branch) * images;
-    const { prediction, taps } = results[group]!;
+    const { prediction, attention } = results[group]!;
     const own = prediction.slice([row, row + images]);
     const { sigma } = request.evaluation;
     const latents = degradedLatents(
       request.latents,
       own,
-      taps[attention]!.slice([row, row + images]),
+      attention!.slice([row, row + images]),
       scalings(model.prediction, sigma),
       run.noiseSchedule.alpha(sigma),
     );
     const degraded = await this.session.run({ ...request, latents, branches: [branch] });
-    const scale = run.guidance.selfAttention ?? 0;
     return guided.map((value, i) => value + scale * (own.data[i]! - degraded.prediction.data[i]!));
-  }
-
-  /** Returns the tapped values without those that only self-attention guidance reads. */
-  private requested(taps: Taps): Taps {
-    const { attention, run } = this;
-    if (attention === undefined || run.taps?.includes(attention)) return taps;
-    return Object.fromEntries(Object.entries(taps).filter(([name]) => name !== attention));
   }
 
   private predictedOf(predictions: Tensor, guided: Latent): GuidedDenoiser['predicted'] {
@@ -200,13 +193,9 @@ function changedNetwork(network: DiffusionNetwork, changes: NetworkChanges | und
 }
 
 /** @throws INVALID_OPTION if the network has no self-attention in its mid block, which the option needs */
-function selfAttentionOf({ selfAttention }: DiffusionNetwork, option: 'sag' | 'pag'): string {
-  if (selfAttention !== undefined) return selfAttention;
-  throw invalidOption(option, 'undefined (the model has no transformer in its mid block)', 'a scale');
-}
-
-function tapsWith(taps: readonly string[] | undefined, node: string | undefined) {
-  return node === undefined || taps?.includes(node) ? taps : [...(taps ?? []), node];
+function checkSelfAttention({ hasSelfAttention }: DiffusionNetwork, option: string, scale: number): void {
+  if (!hasSelfAttention)
+    throw invalidOption(option, 'undefined (the model has no transformer in its mid block)', scale);
 }
 
 /** Adds the additional input channels to a branch's conditioning. */

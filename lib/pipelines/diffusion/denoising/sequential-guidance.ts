@@ -21,7 +21,7 @@ export function sequentialGuidance(network: DiffusionNetwork): DiffusionNetwork 
   return {
     inputs: network.inputs,
     cutPoints: network.cutPoints,
-    selfAttention: network.selfAttention,
+    hasSelfAttention: network.hasSelfAttention ?? false,
     prepare: (branches, shape) => sequentialSession(network.prepare(branches, shape)),
     bytes: async (branches, shape, signal) => {
       const { session } = await network.bytes(branches, shape, signal);
@@ -42,6 +42,7 @@ function sequentialSession(session: NetworkSession): NetworkSession {
       return {
         prediction: Tensor.cat(results.map(({ prediction }) => prediction)),
         taps: {},
+        ...(request.attention ? { attention: Tensor.cat(results.map(({ attention }) => attention!)) } : {}),
         ...(request.keep ? { kept } : {}),
       };
     },
