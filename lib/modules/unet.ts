@@ -70,8 +70,11 @@ export interface UNetChanges {
   readonly freeU?:
     | { readonly b1: number; readonly b2: number; readonly s1: number; readonly s2: number }
     | undefined;
-  /** The self-attention of the mid block returns its values, as in perturbed-attention guidance. Default false. */
-  readonly perturbed?: boolean | undefined;
+  /**
+   * Number of the last samples of the batch for which the self-attention of the mid block returns its values, as in
+   * perturbed-attention guidance. Default 0.
+   */
+  readonly perturbed?: number | undefined;
   /** Share of the tokens, 0 (default) to 0.99, that are merged in the self-attention of the latent's size; CPU only. */
   readonly tokenMerging?: number | undefined;
   /** Convolutions wrap around the edges of the latent, so that the image tiles seamlessly. Default false. */

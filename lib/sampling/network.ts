@@ -30,7 +30,10 @@ export interface BranchSpec {
   readonly weight: number | Tensor;
   /** Marks the base branch (at most one), whose weight is ignored. Default false. */
   readonly base?: boolean;
-  /** The network runs without mixing the tokens of its mid block (perturbed-attention guidance). Default false. */
+  /**
+   * The network runs without mixing the tokens of its mid block (perturbed-attention guidance). Such branches follow all
+   * others. Default false.
+   */
   readonly perturbed?: boolean;
 }
 
@@ -198,15 +201,14 @@ export function checkConditioning(inputs: readonly InputSpec[], branches: readon
 
 /**
  * Groups branches that can run in one batch: their conditioning has the same names and, except for the batch, the
- * same shapes, and all or none are perturbed.
+ * same shapes.
  * @param positions indices of the branches to group
  */
 export function groupByShape(branches: readonly BranchSpec[], positions: readonly number[]): number[][] {
   const groups = new Map<string, number[]>();
   for (const i of positions) {
     const tensors = Object.entries(branches[i]!.conditioning.tensors);
-    const shapes = tensors.map(([name, { shape }]) => [name, ...shape.slice(1)]).sort();
-    const key = JSON.stringify([branches[i]!.perturbed ?? false, shapes]);
+    const key = JSON.stringify(tensors.map(([name, { shape }]) => [name, ...shape.slice(1)]).sort());
     const group = groups.get(key) ?? [];
     groups.set(key, [...group, i]);
   }

@@ -51,7 +51,8 @@ tensor scale_low_frequencies(model_ref m, tensor x, double factor) {
                                    static_cast<float>((factor - 1) / static_cast<double>(pixels)));
     tensor change = product(ctx, ggml_cont(ctx, ggml_transpose(ctx, waves)), amplitudes);  // [B, C, pixels]
     change = ggml_cont(ctx, ggml_permute(ctx, change, 1, 0, 2, 3));
-    return add(m, x, map_from_sequence(m, change, d.height, d.width));
+    // Not add(), which would compute the skip's product again instead of reading it.
+    return ggml_add(ctx, x, map_from_sequence(m, change, d.height, d.width));
 }
 
 // Multiplies the first half of the channels by `factor`.

@@ -135,9 +135,9 @@ struct free_u {
 // Changes of a run to the model's computation, from the run's params.
 struct unet_changes {
     free_u freeu;
-    // The self-attention of the mid block returns its values: every token attends only to itself
-    // (perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377).
-    bool perturbed = false;
+    // Number of the last items of the batch for which the self-attention of the mid block returns its values:
+    // every token attends only to itself (perturbed-attention guidance, Ahn et al. 2024, arXiv:2403.17377).
+    int64_t perturbed = 0;
     double merged = 0;               // share of the tokens merged in self-attention at the sample's size
     bool outputs_attention = false;  // outputs the self-attention probabilities of the mid block, "attention"
     bool keeps_end = false;          // outputs the map before the output layers, "end"
@@ -155,7 +155,7 @@ unet_conditioning build_conditioning(model_ref m, const input_shapes & inputs, c
 
 struct transformer_options {
     int64_t depth, heads, groups;
-    bool perturbed = false;          // self-attention returns its values
+    int64_t perturbed = 0;           // last items of the batch for which self-attention returns its values
     double merged = 0;               // share of the tokens merged in self-attention
     bool outputs_attention = false;  // outputs the self-attention probabilities of the first block
 };

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "models/checks.h"
 #include "models/diffusion/unet.h"
 #include "nn/layout.h"
@@ -17,7 +19,9 @@ unet_changes read_unet_changes(const config & run_params) {
     }
     changes.outputs_attention = run_params.boolean("attention", false);
     changes.keeps_end = run_params.boolean("keep_end", false);
-    changes.perturbed = run_params.boolean("perturbed", false);
+    changes.perturbed = run_params.has("perturbed")
+                            ? config_integer(run_params, "perturbed", 0, std::numeric_limits<int32_t>::max())
+                            : 0;
     if (run_params.has("token_merging"))
         changes.merged = config_number(run_params, "token_merging", 0, most_merged);
     return changes;

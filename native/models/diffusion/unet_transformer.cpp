@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "models/diffusion/unet.h"
 #include "nn/activation.h"
 #include "nn/attention/attention.h"
@@ -63,17 +65,30 @@ tensor feed_forward(model_ref m, tensor x) {
     return named_sequence(m, linear(m["net"][2], x, width));
 }
 
-// Self-attention in which every token attends only to itself.
-tensor identity_attention(model_ref m, tensor x) {
-    int64_t width = dims_of_sequence(x).channels;
-    return named_sequence(m, linear(m["to_out"][0], projection(m["to_v"], x, width, /*bias*/ false), width));
+// Items [first, first + count) of a batch: [B, T, C] -> [count, T, C].
+tensor items(model_ref m, tensor x, int64_t first, int64_t count) {
+    if (count == x->ne[2]) return x;
+    return ggml_cont(m.ctx(), ggml_view_3d(m.ctx(), x, x->ne[0], x->ne[1], count, x->nb[1], x->nb[2],
+                                           static_cast<size_t>(first) * x->nb[2]));
+}
+
+// Replaces the last `count` items of the self-attention y of x by those in which every token attends only to
+// itself.
+tensor perturb(model_ref m, tensor x, tensor y, int64_t count) {
+    const auto [batch, length, width] = dims_of_sequence(x);
+    tensor values = linear_without_bias(m["to_v"], items(m, x, batch - count, count), width);
+    values = linear(m["to_out"][0], values, width);
+    return count == batch ? values : ggml_concat(m.ctx(), items(m, y, 0, batch - count), values, 2);
 }
 
 // Self-attention of the normalized pixels h [B, H·W, C] of a map of the given size. Tokens are merged by the
 // similarity of the pixels x before the norm.
 tensor self_attention(model_ref m, tensor x, tensor h, const map_dims & size, const transformer_options & o) {
-    if (o.perturbed) return identity_attention(m, h);
-    if (o.merged == 0) return attend(m, h, {.context = h}, o.heads, o.outputs_attention);
+    if (o.merged == 0) {
+        tensor y = attend(m, h, {.context = h}, o.heads, o.outputs_attention);
+        const int64_t perturbed = std::min(o.perturbed, h->ne[2]);
+        return perturbed == 0 ? y : perturb(m, h, y, perturbed);
+    }
     const token_merging merging = match_tokens(m, x, size.height, size.width, o.merged);
     tensor merged = merge_tokens(m, h, merging);
     return unmerge_tokens(m, attend(m, merged, {.context = merged}, o.heads), merging);

@@ -171,13 +171,26 @@ describe('txt2img', () => {
     expect(await made({ sampler_name: 'DDIM' })).toMatchObject({ Sampler: 'DDIM', Steps: '2' });
   });
 
+  it('creates seamless images and merges tokens', async () => {
+    const made = async (fields: object) => fieldsOf(await api.txt2img({ steps: 1, ...fields }));
+    expect(await made({ tiling: true })).toMatchObject({ Tiling: 'True' });
+    expect(await made({ override_settings: { tiling: true, token_merging_ratio: 0.4 } })).toMatchObject({
+      ...{ Tiling: 'True', 'Token merging ratio': '0.4' },
+    });
+    const infotext =
+      'x\nSteps: 1, Sampler: Euler, Seed: 1, Size: 64x64, Token merging ratio: 0.3, Tiling: True';
+    expect(await made({ infotext, tiling: false })).toMatchObject({ 'Token merging ratio': '0.3' });
+    const plain = await made({ tiling: null });
+    for (const name of ['Tiling', 'Token merging ratio']) expect(plain).not.toHaveProperty(name);
+  });
+
   it.each([
     [{ sampler_name: 'None such' }, 400, 'Sampler not found'],
     [{ scheduler: 'None such' }, 422, 'scheduler'],
     [{ script_name: 'x/y plot' }, 422, "Script 'x/y plot' not found"],
     [{ alwayson_scripts: { ADetailer: { args: [] } } }, 422, 'ADetailer'],
     [{ restore_faces: true }, 422, 'restore_faces'],
-    [{ tiling: true }, 422, 'tiling'],
+    [{ override_settings: { token_merging_ratio: 1 } }, 422, 'token_merging_ratio'],
     [{ refiner_checkpoint: 'xl', refiner_switch_at: 0.8 }, 422, 'refiner_checkpoint'],
     [{ enable_hr: true, hr_checkpoint_name: 'other' }, 422, 'hr_checkpoint_name'],
     [{ enable_hr: true, hr_upscaler: 'R-ESRGAN 4x+' }, 422, 'hr_upscaler'],

@@ -135,7 +135,7 @@ describe('options', () => {
     for (const [wrong, status] of [
       [{ CLIP_stop_at_last_layers: 0 }, 422],
       [{ randn_source: 'dice' }, 422],
-      [{ token_merging_ratio: 0.5 }, 422],
+      [{ token_merging_ratio: 1.5 }, 422],
       [{ sd_model_checkpoint: '../../etc/passwd' }, 422],
     ] as const)
       expect((await api.post('options', { s_churn: 2, ...wrong })).status).toBe(status);

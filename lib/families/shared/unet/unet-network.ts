@@ -223,10 +223,9 @@ class UNetSession implements NetworkSession {
     };
   }
 
-  /** Returns the options of a run of branches, all or none of which are perturbed. */
   private runOptions(branches: readonly number[]) {
     const { patches, changes } = this.options;
-    const perturbed = this.branches[branches[0]!]!.perturbed;
+    const perturbed = branches.filter((i) => this.branches[i]!.perturbed).length * this.shape[0];
     return { patches, changes: { ...changes, perturbed } };
   }
 

@@ -71,9 +71,9 @@ export class GuidedDenoiser {
     );
   }
 
-  /** Names of the branches of the last evaluation, in the order of the rows of its taps; perturbed ones are not tapped. */
+  /** Names of the branches of the last evaluation, in the order of the rows of its taps. */
   get conditions(): readonly string[] {
-    return this.active.flatMap(({ name, perturbed }) => (perturbed ? [] : [name]));
+    return this.active.map(({ name }) => name);
   }
 
   /** Predicts x0. @throws NOT_FINITE, INVALID_OPTION for an unknown tap, OUT_OF_MEMORY, ABORTED, DISPOSED */
@@ -114,19 +114,14 @@ export class GuidedDenoiser {
     const active = activeBranches(this.branches, candidates, guidance.interval, sigma);
     const groups = groupByShape(this.branches, active);
     const request = { latents, timestep, evaluation, signal };
+    const attention = (guidance.selfAttention ?? 0) > 0;
     const results: NetworkResult[] = [];
-    for (const branches of groups) {
-      const isTapped = !this.branches[branches[0]!]!.perturbed;
-      const attention = isTapped && (guidance.selfAttention ?? 0) > 0;
-      results.push(
-        await this.session.run({ ...request, branches, attention, taps: isTapped ? taps : undefined }),
-      );
-    }
+    for (const branches of groups)
+      results.push(await this.session.run({ ...request, branches, taps, attention }));
     this.active = groups.flat().map((i) => this.branches[i]!);
-    const tapped = [...groups.entries()].filter(([, [first]]) => !this.branches[first!]!.perturbed);
     this.taps = joinTaps(
-      tapped.map(([i]) => results[i]!.taps),
-      tapped.map(([, group]) => group.map((i) => this.branches[i]!.name).join(', ')),
+      results.map((result) => result.taps),
+      groups.map((group) => group.map((i) => this.branches[i]!.name).join(', ')),
     );
     const [only] = results;
     const predictions =
