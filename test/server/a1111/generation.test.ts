@@ -174,7 +174,9 @@ describe('txt2img', () => {
   it('creates seamless images and merges tokens', async () => {
     const made = async (fields: object) => fieldsOf(await api.txt2img({ steps: 1, ...fields }));
     expect(await made({ tiling: true })).toMatchObject({ Tiling: 'True' });
-    expect(await made({ override_settings: { tiling: true, token_merging_ratio: 0.4 } })).toMatchObject({
+    expect(
+      await made({ tiling: null, override_settings: { tiling: true, token_merging_ratio: 0.4 } }),
+    ).toMatchObject({
       ...{ Tiling: 'True', 'Token merging ratio': '0.4' },
     });
     const infotext =
