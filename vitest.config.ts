@@ -1,7 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-const common = { pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 } as const;
+const common = {
+  ...{ pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 },
+  // A busy machine takes longer than the default of 1 s for what a test waits for.
+  expect: { poll: { timeout: 20_000 } },
+} as const;
 
 /**
  * Files of the unit tests (`npm run test:unit`). The rule: they do not load a model or the native addon, start no process, server

@@ -147,7 +147,7 @@ describe('options of generate', () => {
       { scale: 0.5 },
       { steps: 0 },
       { strength: 0 },
-      { upscaler: 'esrgan' },
+      { upscaler: '' },
       { width: 7 },
       { factor: 2 },
       { sampler: 'nosuch' },

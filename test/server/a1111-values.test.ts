@@ -68,7 +68,7 @@ describe('the options of A1111', () => {
     ['CLIP_stop_at_last_layers', 1.5],
     ['sd_vae', 'other.safetensors'],
     ['face_restoration', true],
-    ['token_merging_ratio', 0.5],
+    ['token_merging_ratio', 1.5],
   ])('reject %s as %j with status 422, naming the option', async (name, value) => {
     const { status, body } = await send(await start(), 'options', { [name]: value });
     expect({ status, detail: body.detail }).toEqual({ status: 422, detail: expect.stringContaining(name) });

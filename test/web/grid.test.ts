@@ -167,8 +167,16 @@ describe.skipIf(browserPath === undefined)(`grids on the web page${withoutBrowse
     page = await visitor.visit({ settings: { ...GRID, gridX: 'steps=1,2,3' } });
     await generate();
     await ended();
+    const focused = () => page.locator('button.cell:focus').getAttribute('aria-label');
     await cells().first().focus();
-    for (const key of ['ArrowRight', 'ArrowRight', 'ArrowDown']) await page.keyboard.press(key);
+    for (const [key, label] of [
+      ['ArrowRight', 'Open steps: 2, red'],
+      ['ArrowRight', 'Open steps: 3, red'],
+      ['ArrowDown', 'Open steps: 3, green'],
+    ] as const) {
+      await page.keyboard.press(key);
+      await expect.poll(focused).toBe(label);
+    }
     await page.keyboard.press('Enter');
     await page.getByText('steps: 3 · green').waitFor();
     await page.locator('.facts', { hasText: 'a green apple' }).waitFor();
@@ -211,6 +219,7 @@ describe.skipIf(browserPath === undefined)(`grids on the web page${withoutBrowse
     page = await visitor.visit({
       settings: { ...GRID, gridX: 'steps=1-6', gridZ: '' },
       viewport: { width: 320, height: 700 },
+      reducedMotion: 'reduce',
     });
     await page.locator('summary', { hasText: 'X/Y/Z grid' }).click();
     await generate();

@@ -88,7 +88,9 @@ export function exampleOf({ name, field }: AxisChoice): string {
   if (name === 'prompt-order') return 'red,shiny,small';
   switch (field?.kind) {
     case 'number':
-      return typeof field.max === 'number' && field.max <= 1.5 ? '0.5,0.75 or 0.2-1 [5]' : '1,2.5 or 1-5 [3]';
+      return typeof field.max === 'number' && field.max <= 1.5
+        ? '0.5,0.75 or 0.2-0.8 [4]'
+        : '1,2.5 or 1-5 [3]';
     case 'integer':
       return '4,8 or 1-9 (+2)';
     case 'side':
@@ -99,6 +101,8 @@ export function exampleOf({ name, field }: AxisChoice): string {
       return '512x512,768x512';
     case 'interval':
       return '"0.3,5","1,5"';
+    case 'numbers':
+      return `"${field.names.map(() => '1').join(',')}","${field.names.map(() => '1.2').join(',')}"`;
     case 'descending':
       return '"14,5,1","14,3,1"';
     case 'pair':
