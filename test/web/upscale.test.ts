@@ -32,7 +32,7 @@ describe.skipIf(browserPath === undefined)(`upscaling on the page${withoutBrowse
   const dialog = () => page.getByRole('dialog', { name: 'Upscale' });
   const texts = (locator: ReturnType<Page['locator']>) => locator.locator('option').allTextContents();
   const generate = async (settings: object = {}) => {
-    page = await visitor.visit({ settings: { ...small, ...settings } });
+    page = await visitor.visit({ settings: { ...small, ...settings }, reducedMotion: 'reduce' });
     await page.keyboard.press('Control+Enter');
     return finished(page);
   };

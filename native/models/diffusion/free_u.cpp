@@ -17,8 +17,9 @@ void write_waves(int64_t height, int64_t width, double scale, float * to) {
     std::fill_n(to, wave_count * height * width, 0.0f);
     for (int64_t i = 0; i < height * width; ++i) {
         at(0)[i] = static_cast<float>(scale);
-        const double y = tau * static_cast<double>(i / width) / static_cast<double>(height),
-                     x = tau * static_cast<double>(i % width) / static_cast<double>(width);
+        const int64_t row = i / width, column = i % width;
+        const double y = tau * static_cast<double>(row) / static_cast<double>(height),
+                     x = tau * static_cast<double>(column) / static_cast<double>(width);
         const double phases[] = {x, y, x + y};
         const bool exists[] = {width > 1, height > 1, width > 1 && height > 1};
         for (int64_t k = 0; k < 3; ++k) {
