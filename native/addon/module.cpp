@@ -10,6 +10,7 @@
 #include "addon/values/checked.h"
 #include "addon/values/values.h"
 #include "addon/write_weights.h"
+#include "kernels/kernels.h"
 #include "runtime/device/device.h"
 #include "runtime/graph/recorder.h"
 #include "runtime/threads.h"
@@ -42,6 +43,7 @@ Napi::Value backends(const Napi::CallbackInfo & info) {
             item.Set("description", found[i].description);
             item.Set("type", found[i].type);
             item.Set("memory", memory);
+            if (found[i].name == "cpu") item.Set("kernels", kernels::active().name);
             out.Set(i, item);
         }
         return out;

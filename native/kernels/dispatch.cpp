@@ -12,6 +12,9 @@ extern const table kernels;
 namespace avx512 {
 extern const table kernels;
 }
+namespace avx512bf16 {
+extern const table kernels;
+}
 #endif
 #if defined(__aarch64__)
 namespace neon {
@@ -29,6 +32,8 @@ namespace {
 
 bool is_supported(const table & t) {
 #if defined(__x86_64__)
+    if (&t == &avx512bf16::kernels)
+        return __builtin_cpu_supports("avx512bf16") && is_supported(avx512::kernels);
     if (&t == &avx512::kernels) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
@@ -46,6 +51,7 @@ bool is_supported(const table & t) {
 // conversions.
 const table * const tables[] = {
 #if defined(__x86_64__)
+    &avx512bf16::kernels,
     &avx512::kernels,
     &avx2::kernels,
 #endif

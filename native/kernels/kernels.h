@@ -97,6 +97,7 @@ struct conv3x3_args {
     channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
     int part_count = 0;                  // 0: x is one map
     bool wraps = false;
+    bool bf16 = false;  // rounds transformed pixels and filters to bf16
 };
 
 // y = rect(act(norm(x) W^T + bias) + residual) over rows. Also computes all convolutions except 3x3 with
@@ -124,6 +125,7 @@ struct gemm_args {
     } conv;             // kernel 0 for a linear layer
     const float * add;  // [batch, columns], each for rows_per_batch rows, or null
     rectifier rect;
+    bool bf16;  // rounds x, as it is read, and W to bf16; sums stay in f32, as do products of up to 4 rows
     // A second product that is added to the first, before bias and activation: x [rows, depth] as it is, W
     // [columns, depth]; depth 0 for none.
     struct {
@@ -148,6 +150,7 @@ struct attention_args {
     const float * bias = nullptr;  // [heads, queries, keys] or null
     const float * mask = nullptr;  // [masks, queries, keys] or null: batch b uses mask b % masks
     int64_t masks = 0;
+    bool bf16 = false;  // rounds queries (scaled), keys, values and softmax weights to bf16; sums stay in f32
 };
 
 // Nearest-neighbor resampling to height x width: pixel (i, j) is copied from (floor(i h / height),
@@ -192,7 +195,8 @@ struct table {
 };
 
 // Returns the kernels for the best instruction set that this processor supports, or those selected by the
-// environment variable SAFELIGHT_ISA (portable, avx2, avx512 or neon) if the processor supports them.
+// environment variable SAFELIGHT_ISA (portable, avx2, avx512, avx512bf16 or neon) if the processor supports
+// them.
 const table & active();
 const table * find(const char * name);  // null if the name is unknown or the processor does not support it
 

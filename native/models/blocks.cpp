@@ -32,7 +32,10 @@ tensor resnet_block(model_ref m, tensor x, tensor emb, int64_t channels, const r
     h = conv2d(m["conv1"], resampled(m, h, o.resample), channels);
     x = resampled(m, x, o.resample);
     tensor modulation = nullptr;
-    if (emb) emb = linear(m["time_emb_proj"], emb, o.scale_shift ? 2 * channels : channels);
+    if (emb) {
+        const full_precision scope(m.g());
+        emb = linear(m["time_emb_proj"], emb, o.scale_shift ? 2 * channels : channels);
+    }
     if (o.scale_shift) {
         modulation = emb;
     } else if (emb) {
@@ -58,7 +61,13 @@ tensor upsample(model_ref m, tensor x, int64_t height, int64_t width) {
     return named_map(m, conv2d(m["conv"], upsample_nearest(m, x, height, width), channels));
 }
 
+tensor convolution_in(model_ref m, tensor x, int64_t channels) {
+    const full_precision scope(m.g());
+    return named_map(m["conv_in"], conv2d(m["conv_in"], x, channels));
+}
+
 tensor convolution_out(model_ref m, tensor x, int64_t channels, group_norm_options norm) {
+    const full_precision scope(m.g());
     x = silu(m, group_norm(m["conv_norm_out"], x, norm));
     return named_map(m["conv_out"], conv2d(m["conv_out"], x, channels));
 }

@@ -43,7 +43,11 @@ tensor attention_block(model_ref m, tensor x, const attention_block_options & o)
 // Nearest-neighbor upsampling to the given size, then a 3x3 convolution.
 tensor upsample(model_ref m, tensor x, int64_t height, int64_t width);
 
-// Output layers of the U-Net and the codecs: GroupNorm (conv_norm_out), SiLU, 3x3 convolution (conv_out).
+// Input layer of the U-Net and the codecs: a 3x3 convolution (conv_in), in f32 in any precision.
+tensor convolution_in(model_ref m, tensor x, int64_t channels);
+
+// Output layers of the U-Net and the codecs, in f32 in any precision: GroupNorm (conv_norm_out), SiLU, 3x3
+// convolution (conv_out).
 tensor convolution_out(model_ref m, tensor x, int64_t channels, group_norm_options norm);
 
 }  // namespace safelight

@@ -130,6 +130,7 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     graph::options options;
     options.cpu = options_.backend == "cpu";
     options.stock_ops = options_.stock_ops || !options.cpu;
+    options.bf16 = options_.bf16;
     options.taps = request.taps;
     for (const auto & [name, input] : request.inputs) {
         if (name.rfind(override_prefix, 0) == 0)

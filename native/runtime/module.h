@@ -17,6 +17,7 @@ struct module_options {
     bool host_weights = false;  // keep weights in host memory and copy them to the GPU during a run
     int threads = 0;            // 0 uses the number of physical cores
     bool stock_ops = false;     // on the CPU, use only ggml's own operations instead of our kernels
+    bool bf16 = false;          // compute products in bf16 where models allow it, with sums in f32
     bool map_weights = false;   // use weights from memory-mapped files where their bytes need no conversion
     bool release_buffers = false;  // free all memory except the weights after each run
 };

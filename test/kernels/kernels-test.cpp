@@ -85,6 +85,9 @@ void report(const table & k, const std::string & kernel, const std::string & des
 double silu(double x) {
     return x / (1 + std::exp(-x));
 }
+double to_bf16(float x) {
+    return ggml_bf16_to_fp32(ggml_fp32_to_bf16(x));
+}
 double gelu(double x) {
     return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
 }
@@ -308,6 +311,41 @@ void check_gemm(const table & k, const gemm_case & s, int threads) {
     report(k, "gemm", description, c);
 }
 
+// A product in bf16 against one of rounded operands.
+void check_bf16_gemm(const table & k, int64_t rows, int64_t columns, int64_t depth, ggml_type type,
+                     int threads) {
+    const floats x = random_floats(rows * depth), second = random_floats(rows * 3),
+                 up = random_floats(columns * 3);
+    const stored w = store(type, columns, depth);
+    floats y(static_cast<size_t>(rows * columns), NAN);
+    gemm_args args{};
+    args.rows = args.rows_per_batch = rows;
+    args.columns = args.ldy = columns;
+    args.depth = args.ldx = depth;
+    args.x = x.data();
+    args.y = y.data();
+    args.w = w.view;
+    args.bf16 = true;
+    args.second = {second.data(), 3, 3, {up.data(), 12, storage::f32, nullptr, 1, 4}};
+    run(threads, [&](const team & t) { k.gemm(args, t); });
+    comparison c;
+    for (int64_t r = 0; r<rows; r += rows> 40 ? 7 : 1) {
+        for (int64_t n = 0; n < columns; n++) {
+            double sum = 0;
+            for (int64_t i = 0; i < depth; i++)
+                sum += to_bf16(x[static_cast<size_t>(r * depth + i)]) *
+                       to_bf16(w.values[static_cast<size_t>(n * depth + i)]);
+            for (int64_t i = 0; i < 3; i++)
+                sum += double(second[static_cast<size_t>(r * 3 + i)]) * up[static_cast<size_t>(n * 3 + i)];
+            c.add(sum, y[static_cast<size_t>(r * columns + n)]);
+        }
+    }
+    char description[120];
+    std::snprintf(description, sizeof description, "%ldx%ldx%ld %s threads %d", long(rows), long(columns),
+                  long(depth), ggml_type_name(type), threads);
+    report(k, "gemm bf16", description, c);
+}
+
 struct gather_case {
     int64_t batch, height, width, cin, cout, kernel, stride, pad;
 };
@@ -360,6 +398,7 @@ struct attention_case {
     bool causal;
     float spread;       // standard deviation of the queries, which scales the scores
     int64_t masks = 0;  // 0: neither bias nor mask
+    bool bf16 = false;
 };
 
 void check_attention(const table & k, const attention_case & s, int threads) {
@@ -395,7 +434,8 @@ void check_attention(const table & k, const attention_case & s, int threads) {
                               0,
                               s.masks ? bias.data() : nullptr,
                               s.masks ? mask.data() : nullptr,
-                              s.masks};
+                              s.masks,
+                              s.bf16};
     run(threads, [&](const team & t) { k.attention(args, t); });
 
     comparison c;
@@ -434,7 +474,7 @@ void check_attention(const table & k, const attention_case & s, int threads) {
     std::snprintf(description, sizeof description,
                   "%ld x %ld heads of %ld, %ld over %ld, causal %d spread %g", long(s.batch), long(s.heads),
                   long(s.head_dim), long(s.queries), long(s.keys), s.causal, double(s.spread));
-    report(k, "attention", description, c);
+    report(k, s.bf16 ? "attention bf16" : "attention", description, c);
 }
 
 // Compares the result of applying the scale and shift to x.
@@ -572,6 +612,13 @@ void check_all(const table & k, bool quick) {
         }
         check_gemm(k, {3, 34, 320, GGML_TYPE_F16, activation::none, false, {true, 0}}, threads);
         check_gemm(k, {97, 18, 513, GGML_TYPE_F32, activation::silu, false, {true, 0.2f}}, threads);
+        for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0}) {
+            check_bf16_gemm(k, 5, 66, 96, type, threads);
+            check_bf16_gemm(k, 201, 18, 1056, type, threads);
+            check_bf16_gemm(k, 300, 70, 640, type, threads);
+        }
+        check_bf16_gemm(k, 30, 9, 77, GGML_TYPE_F16, threads);
+        check_bf16_gemm(k, 97, 18, 513, GGML_TYPE_F32, threads);
         check_gather(k, {2, 9, 7, 5, 6, 3, 2, 1}, threads);
         check_gather(k, {2, 10, 8, 5, 6, 3, 2, 0}, threads);
         check_gather(k, {1, 16, 16, 4, 40, 4, 2, 1}, threads);
@@ -583,6 +630,10 @@ void check_all(const table & k, bool quick) {
         check_attention(k, {1, 1, 160, 40, 40, true, 30}, threads);
         check_attention(k, {1, 1, 512, 100, 200, false, 1}, threads);
         check_attention(k, {3, 1, 1, 1, 1, false, 1}, threads);
+        check_attention(k, {2, 3, 5, 7, 9, false, 1, 0, true}, threads);
+        check_attention(k, {1, 2, 40, 300, 277, false, 1, 0, true}, threads);
+        check_attention(k, {2, 2, 64, 77, 77, true, 1, 0, true}, threads);
+        check_attention(k, {6, 3, 15, 64, 64, false, 1, 3, true}, threads);
         check_attention(k, {6, 3, 15, 64, 64, false, 1, 3}, threads);
         check_attention(k, {2, 2, 30, 150, 150, false, 1, 1}, threads);
         check_joined_conv3x3(k, 3, {16, 5}, 3, threads);
@@ -607,7 +658,7 @@ void check_all(const table & k, bool quick) {
 
 int main(int argc, char ** argv) {
     const bool list = argc > 1 && std::strcmp(argv[1], "list") == 0;
-    for (const char * name : {"portable", "avx2", "avx512", "neon"}) {
+    for (const char * name : {"portable", "avx2", "avx512", "avx512bf16", "neon"}) {
         const table * k = find(name);
         if (!k) continue;
         if (list) {

@@ -16,8 +16,10 @@ interface Outcome {
 const TOLERANCE: Readonly<Record<string, number>> = {
   conv3x3: 5e-6,
   gemm: 5e-6,
+  'gemm bf16': 5e-6,
   gather: 2e-6,
   attention: 3e-5,
+  'attention bf16': 1e-2,
   group_norm: 3e-5,
   upsample: 0,
   depthwise3x3: 2e-6,

@@ -79,6 +79,8 @@ module_options to_module_options(const Napi::Value & value) {
     out.host_weights = flag(from, "hostWeights");
     out.threads = to_threads(from.Get("threads"));
     out.stock_ops = flag(from, "stockOps");
+    Napi::Value precision = from.Get("precision");
+    out.bf16 = !precision.IsUndefined() && to_text(precision, "precision") == "bf16";
     out.map_weights = flag(from, "mapWeights");
     out.release_buffers = flag(from, "releaseBuffers");
     return out;

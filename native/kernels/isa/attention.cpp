@@ -20,14 +20,21 @@ constexpr int64_t BK = 128;      // keys per block, a multiple of NB
 constexpr int64_t BR = 2 * MR;   // rows whose scores exist at the same time
 constexpr float lowest_score = -1e30f;
 
+// Operands of the products are in the number format F.
+template <class F>
 struct block {
+    using element = typename F::element;
+
     const attention_args & p;
     int64_t batch, head, first, rows;  // queries [first, first + rows)
+    int64_t depth;                     // elements of head_dim numbers
     int64_t padded;                    // head_dim rounded up to whole vectors
-    float * Q;                         // [rows][head_dim], scaled
-    float * K;                         // [BK / NB][head_dim][NB]
-    float * V;                         // [BK][padded]
+    element * Q;                       // [rows][depth], scaled
+    element * K;                       // [BK / NB][depth][NB]
+    element * V;                       // [elements of BK][padded]
     float * S;                         // [BR][BK]
+    element * W;                       // [BR][elements of BK] weights of the softmax; S itself in f32
+    float * E;                         // [BK][padded] or [head_dim][NB], operands before they are packed
     float * O;                         // [rows][padded]
     float * top;                       // [rows] running maximum
     float * total;                     // [rows] running sum
@@ -38,34 +45,45 @@ struct block {
     }
 };
 
-void load_queries(const block & b) {
+template <class F>
+void load_queries(const block<F> & b) {
     const attention_args & p = b.p;
     for (int64_t r = 0; r < b.rows; r++) {
         const float * from = p.q + b.batch * p.batch_q + (b.first + r) * p.ldq + b.head * p.head_dim;
-        for (int64_t d = 0; d < p.head_dim; d++) b.Q[r * p.head_dim + d] = from[d] * p.scale;
+        for (int64_t d = 0; d < p.head_dim; d++) b.E[d] = from[d] * p.scale;
+        F::pack(b.E, p.head_dim, b.Q + r * b.depth);
         b.top[r] = lowest_score;
         b.total[r] = 0;
     }
     std::memset(b.O, 0, sizeof(float) * static_cast<size_t>(b.rows * b.padded));
 }
 
-void load_keys(const block & b, int64_t key, int64_t keys) {
+template <class F>
+void load_keys(const block<F> & b, int64_t key, int64_t keys) {
     const attention_args & p = b.p;
     for (int64_t n = 0; n < keys; n += NB) {
         const int columns = static_cast<int>(std::min<int64_t>(NB, keys - n));
         const float * from = p.k + b.batch * p.batch_k + (key + n) * p.ldk + b.head * p.head_dim;
-        transpose_panel(from, p.ldk, columns, p.head_dim, b.K + n * p.head_dim);
+        if constexpr (F::depth == 1) {
+            transpose_panel(from, p.ldk, columns, p.head_dim, b.K + n * b.depth);
+        } else {
+            transpose_panel(from, p.ldk, columns, p.head_dim, b.E);
+            F::pack_panel(b.E, p.head_dim, NB, b.K + n * b.depth);
+        }
     }
+    float * values = F::depth == 1 ? reinterpret_cast<float *>(b.V) : b.E;
     for (int64_t i = 0; i < keys; i++) {
         const float * from = p.v + b.batch * p.batch_v + (key + i) * p.ldv + b.head * p.head_dim;
-        std::memcpy(b.V + i * b.padded, from, sizeof(float) * static_cast<size_t>(p.head_dim));
-        for (int64_t d = p.head_dim; d < b.padded; d++) b.V[i * b.padded + d] = 0;
+        std::memcpy(values + i * b.padded, from, sizeof(float) * static_cast<size_t>(p.head_dim));
+        for (int64_t d = p.head_dim; d < b.padded; d++) values[i * b.padded + d] = 0;
     }
+    if constexpr (F::depth > 1) F::pack_panel(b.E, keys, b.padded, b.V);
 }
 
 // Converts the scores of one row to softmax weights and rescales the earlier sums if the maximum grew. Keys
 // from `valid` on get the weight 0.
-void online_softmax(const block & b, int64_t r, float * s, int64_t valid, int64_t keys) {
+template <class F>
+void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int64_t keys) {
     if (valid <= 0) {
         std::memset(s, 0, sizeof(float) * static_cast<size_t>(keys));
         return;
@@ -100,7 +118,8 @@ void add_terms(float * s, const float * terms, int64_t keys) {
 }
 
 // Adds bias and mask to the scores of row r for keys [key, key + keys).
-void add_bias(const block & b, int64_t r, float * s, int64_t key, int64_t keys) {
+template <class F>
+void add_bias(const block<F> & b, int64_t r, float * s, int64_t key, int64_t keys) {
     const attention_args & p = b.p;
     const int64_t at = (b.first + r) * p.keys + key, size = p.queries * p.keys;
     if (p.bias) add_terms(s, p.bias + b.head * size + at, keys);
@@ -108,25 +127,29 @@ void add_bias(const block & b, int64_t r, float * s, int64_t key, int64_t keys) 
 }
 
 // Processes rows [r, r + rows) with the loaded block of keys.
-void add_rows(const block & b, int64_t r, int64_t rows, int64_t key, int64_t keys) {
-    const int64_t head_dim = b.p.head_dim;
+template <class F>
+void add_rows(const block<F> & b, int64_t r, int64_t rows, int64_t key, int64_t keys) {
+    constexpr int64_t W_row = BK / F::depth;
     for (int64_t n = 0; n < keys; n += NB) {
-        multiply<NV>(rows, b.Q + r * head_dim, head_dim, b.K + n * head_dim, NB, b.S + n, BK, head_dim,
-                     false);
+        multiply<NV, false, F>(rows, b.Q + r * b.depth, b.depth, b.K + n * b.depth, NB, b.S + n, BK, b.depth,
+                               false);
     }
     for (int64_t i = 0; i < rows; i++) {
         add_bias(b, r + i, b.S + i * BK, key, keys);
         online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys);
+        if constexpr (F::depth > 1) F::pack(b.S + i * BK, keys, b.W + i * W_row);
     }
     float * out = b.O + r * b.padded;
+    const int64_t depth = (keys + F::depth - 1) / F::depth;
     int64_t d = 0;
     for (; d + NB <= b.padded; d += NB)
-        multiply<NV>(rows, b.S, BK, b.V + d, b.padded, out + d, b.padded, keys, true);
+        multiply<NV, false, F>(rows, b.W, W_row, b.V + d, b.padded, out + d, b.padded, depth, true);
     for (; d < b.padded; d += VL)
-        multiply<1>(rows, b.S, BK, b.V + d, b.padded, out + d, b.padded, keys, true);
+        multiply<1, false, F>(rows, b.W, W_row, b.V + d, b.padded, out + d, b.padded, depth, true);
 }
 
-void write_rows(const block & b) {
+template <class F>
+void write_rows(const block<F> & b) {
     const attention_args & p = b.p;
     for (int64_t r = 0; r < b.rows; r++) {
         float * to = p.y + b.batch * p.batch_y + (b.first + r) * p.ldy + b.head * p.head_dim;
@@ -142,17 +165,20 @@ int64_t block_of_queries(const attention_args & p, int threads) {
     return ((p.queries + blocks - 1) / blocks + MR - 1) / MR * MR;
 }
 
-}  // namespace
-
-void attention(const attention_args & p, const team & t) {
+template <class F>
+void attention_in(const attention_args & p, const team & t) {
+    using element = typename F::element;
     const int64_t block_rows = block_of_queries(p, t.count),
                   blocks = (p.queries + block_rows - 1) / block_rows;
-    const int64_t padded = (p.head_dim + VL - 1) / VL * VL;
-    const size_t Q_size = static_cast<size_t>(block_rows * p.head_dim),
-                 K_size = static_cast<size_t>(BK * p.head_dim), V_size = static_cast<size_t>(BK * padded),
-                 S_size = BR * BK, O_size = static_cast<size_t>(block_rows * padded),
+    const int64_t padded = (p.head_dim + VL - 1) / VL * VL, depth = (p.head_dim + F::depth - 1) / F::depth;
+    const size_t Q_size = static_cast<size_t>(block_rows * depth), K_size = static_cast<size_t>(BK * depth),
+                 V_size = static_cast<size_t>(BK / F::depth * padded), S_size = BR * BK,
+                 W_size = F::depth > 1 ? S_size / F::depth : 0,
+                 E_size = static_cast<size_t>(F::depth > 1 ? BK * padded + p.head_dim * NB : p.head_dim),
+                 O_size = static_cast<size_t>(block_rows * padded),
                  row_size = static_cast<size_t>(block_rows);
-    float * memory = scratch(Q_size + K_size + V_size + S_size + O_size + 2 * row_size + 64);
+    float * memory =
+        scratch(Q_size + K_size + V_size + S_size + W_size + E_size + O_size + 2 * row_size + 64);
 
     for_each_item(t, p.batch * p.heads * blocks, [&](int64_t item) {
         float * at = memory;
@@ -161,20 +187,29 @@ void attention(const attention_args & p, const team & t) {
             at += size;
             return from;
         };
+        const auto elements = [&](size_t size) { return reinterpret_cast<element *>(allocate(size)); };
         const int64_t first = item % blocks * block_rows, rows = std::min(block_rows, p.queries - first);
-        const block b{p,
-                      item / blocks / p.heads,
-                      item / blocks % p.heads,
-                      first,
-                      rows,
-                      padded,
-                      allocate(Q_size),
-                      allocate(K_size),
-                      allocate(V_size),
-                      allocate(S_size),
-                      allocate(O_size),
-                      allocate(row_size),
-                      allocate(row_size)};
+        element * Q = elements(Q_size);
+        element * K = elements(K_size);
+        element * V = elements(V_size);
+        float * S = allocate(S_size);
+        element * W = F::depth > 1 ? elements(W_size) : reinterpret_cast<element *>(S);
+        const block<F> b{p,
+                         item / blocks / p.heads,
+                         item / blocks % p.heads,
+                         first,
+                         rows,
+                         depth,
+                         padded,
+                         Q,
+                         K,
+                         V,
+                         S,
+                         W,
+                         allocate(E_size),
+                         allocate(O_size),
+                         allocate(row_size),
+                         allocate(row_size)};
         load_queries(b);
         const int64_t end = b.visible(rows - 1);
         for (int64_t key = 0; key < end; key += BK) {
@@ -185,6 +220,12 @@ void attention(const attention_args & p, const team & t) {
         }
         write_rows(b);
     });
+}
+
+}  // namespace
+
+void attention(const attention_args & p, const team & t) {
+    p.bf16 ? attention_in<bf16_products>(p, t) : attention_in<f32_products>(p, t);
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

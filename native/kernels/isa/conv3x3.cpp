@@ -1,9 +1,9 @@
-// Winograd F(4x4, 3x3) with the points 0, +-sqrt2/2, +-sqrt2 and infinity (Lavin and Gray 2015; points: Alam
-// et al. 2022): y = A^T [(G g G^T) . (B^T d B)] A over tiles of 4x4 outputs, with 36 instead of 144
-// multiplications per tile and pair of channels, as 36 small matrix products. A block of tiles is
-// transformed, multiplied and transformed back while it is in cache. Filters are expanded and transformed
-// panel by panel, so that the transformed filters, which are 4 times as large, are never stored as a
-// whole.
+// Winograd's convolutions (Lavin and Gray 2015): y = A^T [(G g G^T) . (B^T d B)] A over tiles of outputs, as
+// small matrix products, one per point of the transforms. F(4x4) in f32 (with the points of Alam et al. 2022)
+// needs 36 instead of 144 multiplications per tile and pair of channels, F(2x2) in bf16 16 instead of 36,
+// which are half as long. A block of tiles is transformed, multiplied and transformed back while it is in
+// cache. Filters are expanded and transformed panel by panel, so that the transformed filters, which are
+// several times as large, are never stored as a whole.
 
 #include <cmath>
 
@@ -18,35 +18,44 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t KB = 64;          // input channels per filter panel
-constexpr int64_t max_tiles = 96;   // tiles per block
-constexpr int64_t max_across = 16;  // tiles per row of a block
-// Not a power of two: 36 streams with a stride of 4096 would share one cache set.
-constexpr int64_t U_stride = KB * NB + 16;
+constexpr int64_t KB = 64;  // input channels per filter panel
+// Numbers of tiles per block, and per row of a block.
+template <class W>
+constexpr int64_t max_tiles = W::out == 4 ? 96 : 192;
+template <class W>
+constexpr int64_t max_across = 64 / W::out;
 
-// A rectangle of tiles. The maps of a batch are stacked vertically to [rows of tiles, tiles per row].
+// A rectangle of tiles of the algorithm W, with products in the number format F. The maps of a batch are
+// stacked vertically to [rows of tiles, tiles per row].
+template <class W, class F>
 struct block {
+    using element = typename F::element;
+    static constexpr int64_t row = KB / F::depth;  // elements of a panel of input channels
+    // Not a power of two: streams with a stride of 4096 would share one cache set.
+    static constexpr int64_t U_stride = row * NB + 16;
+
     const conv3x3_args & p;
     int64_t tiles_y;        // rows of tiles per map
-    int64_t row, column;    // position of the first tile
+    int64_t top, left;      // position of the first tile
     int64_t across, count;  // tiles per row, and in total
     int64_t panels;         // panels of input channels
-    float * V;              // [panels][36][count][KB] transformed input
-    float * U;              // [36][KB][NB] transformed filters
-    float * M;              // [36][count][NB] products
-    float * F;              // [NB][expand_row] expanded filters, then [KB * 9][NB]
-    float * strip;          // [6][across * 4 + 2][VL] pixels
+    element * V;            // [panels][points][count][row] transformed input
+    element * U;            // [points][row][NB] transformed filters
+    float * M;              // [points][count][NB] products
+    float * filters;        // [NB][expand_row] expanded filters, then [KB * 9][NB]
+    float * strip;          // [W::in][across * W::out + 2][VL] pixels
 
-    int64_t V_stride() const { return count * KB + 16; }
+    int64_t V_stride() const { return count * row + 16; }
     int64_t M_stride() const { return count * NB + 16; }
 };
 
 struct tile_position {
     int64_t batch, y, x;
 };
-tile_position position_of(const block & b, int64_t tile) {
-    const int64_t row = b.row + tile / b.across;
-    return {row / b.tiles_y, row % b.tiles_y * 4, (b.column + tile % b.across) * 4};
+template <class W, class F>
+tile_position position_of(const block<W, F> & b, int64_t tile) {
+    const int64_t row = b.top + tile / b.across;
+    return {row / b.tiles_y, row % b.tiles_y * W::out, (b.left + tile % b.across) * W::out};
 }
 
 // The map that contains channel c, from that channel on.
@@ -63,10 +72,11 @@ inline int64_t wrapped(int64_t at, int64_t size) {
     return rest < 0 ? rest + size : rest;
 }
 
-// Reads rows [from, 6) of the strip of pixels under a row of tiles, for VL channels from c on, normalized and
-// activated as requested. Outside of the map are zeros, or its opposite edges. Reads each pixel once although
-// tiles overlap.
-void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
+// Reads rows [from, W::in) of the strip of pixels under a row of tiles, for VL channels from c on, normalized
+// and activated as requested. Outside of the map are zeros, or its opposite edges. Reads each pixel once
+// although tiles overlap.
+template <class W, class F>
+void read_strip(const block<W, F> & b, tile_position at, int64_t c, int n, int from) {
     const conv3x3_args & p = b.p;
     vf scale = splat(1), shift = {};
     if (p.scale_shift) {
@@ -75,9 +85,9 @@ void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
         shift = load_part(s + p.cin, n);
     }
     const channel_part in = map_at(p, c);
-    const int64_t width = b.across * 4 + 2, begin = std::max<int64_t>(0, 1 - at.x),
+    const int64_t width = b.across * W::out + 2, begin = std::max<int64_t>(0, 1 - at.x),
                   end = std::min(width, p.width + 1 - at.x);
-    for (int i = from; i < 6; i++) {
+    for (int i = from; i < W::in; i++) {
         int64_t y = at.y + i - 1;
         float * to = b.strip + i * width * VL;
         if (p.wraps) y = wrapped(y, p.height);
@@ -100,22 +110,23 @@ void read_strip(const block & b, tile_position at, int64_t c, int n, int from) {
     }
 }
 
-void transform_input(const block & b) {
+template <class W, class F>
+void transform_input(const block<W, F> & b) {
     const conv3x3_args & p = b.p;
-    const int64_t width = b.across * 4 + 2;
+    const int64_t width = b.across * W::out + 2;
     for (int64_t c = 0; c < p.cin; c += VL) {
         const int n = static_cast<int>(std::min<int64_t>(VL, p.cin - c));
-        float * to = b.V + c / KB * 36 * b.V_stride() + c % KB;
+        auto * to = b.V + c / KB * W::points * b.V_stride() + c % KB / F::depth;
         for (int64_t t = 0; t < b.count; t += b.across) {
             const tile_position at = position_of(b, t);
             const bool continues =
                 t > 0 && at.y > 0;  // the last two rows of the strip are the first two of this one
             if (continues)
-                std::memcpy(b.strip, b.strip + 4 * width * VL,
+                std::memcpy(b.strip, b.strip + W::out * width * VL,
                             sizeof(float) * 2 * VL * static_cast<size_t>(width));
             read_strip(b, at, c, n, continues ? 2 : 0);
             for (int64_t i = 0; i < b.across; i++) {
-                transform_tile(b.strip + i * 4 * VL, width, to + (t + i) * KB, b.V_stride());
+                transform_tile<W, F>(b.strip + i * W::out * VL, width, to + (t + i) * b.row, b.V_stride());
             }
         }
     }
@@ -124,16 +135,32 @@ void transform_input(const block & b) {
 // Expands and transforms the filters of output channels [n, n + NB) and input channels [k0, k0 + kn) into U,
 // a few channels at a time, so that expanded filters stay in the L1 cache. Blocks of quantized weights are
 // not split.
-void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
+template <class W, class F>
+void transform_filters(const block<W, F> & b, int64_t n, int64_t k0, int64_t kn) {
     const int rows = static_cast<int>(std::min<int64_t>(NB, b.p.cout - n));
     const int64_t group = b.p.w.type == storage::blocks ? KB : 8;
-    float * columns = b.F + NB * expand_row;
+    float * columns = b.filters + NB * expand_row;
+    vf points[W::points], next[W::points];
     for (int64_t first = 0; first < kn; first += group) {
         const int64_t count = std::min(group, kn - first);
-        load_panel(b.p.w, n, rows, (k0 + first) * 9, count * 9, b.F, columns);
-        for (int64_t k = 0; k < count; k++) {
+        load_panel(b.p.w, n, rows, (k0 + first) * 9, count * 9, b.filters, columns);
+        for (int64_t k = 0; k < count; k += F::depth) {
             for (int v = 0; v < NV; v++) {
-                transform_filter(columns + k * 9 * NB + v * VL, b.U + (first + k) * NB + v * VL, U_stride);
+                transform_filter<W>(columns + k * 9 * NB + v * VL, points);
+                auto * to = b.U + (first + k) / F::depth * NB + v * VL;
+                if constexpr (F::depth == 1) {
+                    for (int i = 0; i < W::points; i++) store(to + i * b.U_stride, points[i]);
+                } else {
+                    if (k + 1 < count) {
+                        transform_filter<W>(columns + (k + 1) * 9 * NB + v * VL, next);
+                    } else {
+                        for (vf & point : next) point = vf{};
+                    }
+                    for (int i = 0; i < W::points; i++) {
+                        const vu pairs = bf16_pairs(points[i], next[i]);
+                        std::memcpy(to + i * b.U_stride, &pairs, sizeof pairs);
+                    }
+                }
             }
         }
     }
@@ -141,7 +168,8 @@ void transform_filters(const block & b, int64_t n, int64_t k0, int64_t kn) {
 
 // Returns the prefetcher for the panel of input channels after k, or for the first panel of the next output
 // channels.
-weight_prefetcher next_filters(const block & b, int64_t n, int64_t k) {
+template <class W, class F>
+weight_prefetcher next_filters(const block<W, F> & b, int64_t n, int64_t k) {
     const bool last = k + 1 == b.panels;
     const int64_t row = last ? std::min(n + NB, b.p.cout) : n, column = last ? 0 : k + 1;
     return {b.p.w,
@@ -149,20 +177,22 @@ weight_prefetcher next_filters(const block & b, int64_t n, int64_t k) {
             std::min<int64_t>(NB, b.p.cout - row),
             column * KB * 9,
             std::min(KB, b.p.cin - column * KB) * 9,
-            36 * prefetch_count(b.count)};
+            W::points * prefetch_count(b.count)};
 }
 
 // M (+)= V U for panel k with kn input channels and output channels [n, n + NB).
-void multiply_panel(const block & b, int64_t n, int64_t k, int64_t kn) {
+template <class W, class F>
+void multiply_panel(const block<W, F> & b, int64_t n, int64_t k, int64_t kn) {
     const bool narrow = b.p.cout - n <= VL;  // the output channels fit into one vector
+    const int64_t depth = (kn + F::depth - 1) / F::depth;
     weight_prefetcher next = next_filters(b, n, k);
-    for (int64_t f = 0; f < 36; f++) {
-        const float *v = b.V + (k * 36 + f) * b.V_stride(), *u = b.U + f * U_stride;
+    for (int64_t f = 0; f < W::points; f++) {
+        const auto *v = b.V + (k * W::points + f) * b.V_stride(), *u = b.U + f * b.U_stride;
         float * m = b.M + f * b.M_stride();
         if (narrow) {
-            multiply<1>(b.count, v, KB, u, NB, m, NB, kn, k > 0, &next);
+            multiply<1, false, F>(b.count, v, b.row, u, NB, m, NB, depth, k > 0, &next);
         } else {
-            multiply<NV>(b.count, v, KB, u, NB, m, NB, kn, k > 0, &next);
+            multiply<NV, false, F>(b.count, v, b.row, u, NB, m, NB, depth, k > 0, &next);
         }
     }
 }
@@ -183,7 +213,8 @@ inline void finish(const conv3x3_args & p, int64_t c, int64_t at, int part, vf v
 
 // Transforms the products M of output channels [n, n + NB) to pixels, adds bias and time embedding, and
 // finishes them.
-void transform_output(const block & b, int64_t n) {
+template <class W, class F>
+void transform_output(const block<W, F> & b, int64_t n) {
     const conv3x3_args & p = b.p;
     for (int v = 0; v < NV; v++) {
         const int64_t c = n + v * VL;
@@ -194,12 +225,12 @@ void transform_output(const block & b, int64_t n) {
         for (int64_t t = 0; t < b.count; t++) {
             const tile_position at = position_of(b, t);
             const vf add = p.add ? bias + load_part(p.add + at.batch * p.cout + c, part) : bias;
-            vf rows[4][6], o[4];
-            output_columns(b.M + t * NB + v * VL, b.M_stride(), rows);
-            for (int i = 0; i < 4 && at.y + i < p.height; i++) {
-                output_1d(rows[i], o);
+            vf rows[W::out][W::in], o[W::out];
+            output_columns<W>(b.M + t * NB + v * VL, b.M_stride(), rows);
+            for (int i = 0; i < W::out && at.y + i < p.height; i++) {
+                W::output(rows[i], o);
                 const int64_t row = ((at.batch * p.height + at.y + i) * p.width + at.x) * p.cout + c;
-                for (int j = 0; j < 4 && at.x + j < p.width; j++) {
+                for (int j = 0; j < W::out && at.x + j < p.width; j++) {
                     const int64_t to = row + j * p.cout;
                     const vf value = o[j] + add;
                     if (plain) {
@@ -214,6 +245,7 @@ void transform_output(const block & b, int64_t n) {
 }
 
 // Partition of the tiles into rectangles.
+template <class W, class F>
 struct partition {
     int64_t tiles_y, across_all, rows_all;  // rows of tiles per map; columns and rows of tiles of all maps
     int64_t across, rows;                   // tiles of a rectangle
@@ -223,12 +255,12 @@ struct partition {
     // Uses as many tiles per block as keep the transformed input in cache, but at least so many that the
     // products (72 operations per tile) outweigh transforming the filters (about 100 operations per weight).
     partition(const conv3x3_args & p, int64_t panels_out, int threads) {
-        tiles_y = (p.height + 3) / 4;
-        across_all = (p.width + 3) / 4;
+        tiles_y = (p.height + W::out - 1) / W::out;
+        across_all = (p.width + W::out - 1) / W::out;
         rows_all = p.batch * tiles_y;
-        const int64_t cached = (6 << 20) / (36 * 4 * std::max<int64_t>(p.cin, KB));
-        const int64_t target = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles);
-        columns = (across_all + max_across - 1) / max_across;
+        const int64_t cached = F::depth * (6 << 20) / (W::points * 4 * std::max<int64_t>(p.cin, KB));
+        const int64_t target = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles<W>);
+        columns = (across_all + max_across<W> - 1) / max_across<W>;
         across = (across_all + columns - 1) / columns;
         const int64_t max_rows = std::max<int64_t>(1, target / across),
                       bands = (rows_all + max_rows - 1) / max_rows;
@@ -260,45 +292,49 @@ gemm_args as_product(const conv3x3_args & p) {
     a.conv = {p.height, p.width, p.cin, 3, 1, 1, p.height, p.width, p.wraps};
     a.add = p.add;
     a.rect = p.rect;
+    a.bf16 = p.bf16;
     return a;
 }
 
-}  // namespace
-
-void conv3x3(const conv3x3_args & p, const team & t) {
-    if (is_small(p)) return gemm(as_product(p), t);
+template <class W, class F>
+void convolve(const conv3x3_args & p, const team & t) {
+    using part = block<W, F>;
+    using element = typename F::element;
     const int64_t panels_in = (p.cin + KB - 1) / KB, panels_out = (p.cout + NB - 1) / NB;
-    const partition s(p, panels_out, t.count);
-    const size_t V_size = static_cast<size_t>(panels_in * 36 * (s.rows * s.across * KB + 16));
-    const size_t M_size = static_cast<size_t>(36 * (s.rows * s.across * NB + 16));
-    const size_t U_size = 36 * U_stride, F_size = NB * expand_row + KB * 9 * NB,
-                 strip_size = static_cast<size_t>(6 * VL * (s.across * 4 + 2));
-    float * memory = scratch(V_size + U_size + M_size + F_size + strip_size);
+    const partition<W, F> s(p, panels_out, t.count);
+    const size_t V_size = static_cast<size_t>(panels_in * W::points * (s.rows * s.across * part::row + 16));
+    const size_t M_size = static_cast<size_t>(W::points * (s.rows * s.across * NB + 16));
+    const size_t U_size = static_cast<size_t>(W::points * part::U_stride),
+                 filters_size = NB * expand_row + KB * 9 * NB,
+                 strip_size = static_cast<size_t>(W::in * VL * (s.across * W::out + 2));
+    float * memory = scratch(V_size + U_size + M_size + filters_size + strip_size);
     int64_t transformed = -1;
 
     for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
         const int64_t block_index = item / s.splits, split = item % s.splits;
-        const int64_t row = block_index / s.columns * s.rows, column = block_index % s.columns * s.across;
-        const int64_t across = std::min(s.across, s.across_all - column),
-                      rows = std::min(s.rows, s.rows_all - row);
+        const int64_t top = block_index / s.columns * s.rows, left = block_index % s.columns * s.across;
+        const int64_t across = std::min(s.across, s.across_all - left),
+                      rows = std::min(s.rows, s.rows_all - top);
         float * at = memory;
         const auto allocate = [&at](size_t size) {
             float * from = at;
             at += size;
             return from;
         };
-        const block b{p,
-                      s.tiles_y,
-                      row,
-                      column,
-                      across,
-                      across * rows,
-                      panels_in,
-                      allocate(V_size),
-                      allocate(U_size),
-                      allocate(M_size),
-                      allocate(F_size),
-                      allocate(strip_size)};
+        element * V = reinterpret_cast<element *>(allocate(V_size));
+        element * U = reinterpret_cast<element *>(allocate(U_size));
+        const part b{p,
+                     s.tiles_y,
+                     top,
+                     left,
+                     across,
+                     across * rows,
+                     panels_in,
+                     V,
+                     U,
+                     allocate(M_size),
+                     allocate(filters_size),
+                     allocate(strip_size)};
         if (block_index != transformed) transform_input(b);
         transformed = block_index;
         for (int64_t panel = panels_out * split / s.splits; panel < panels_out * (split + 1) / s.splits;
@@ -312,6 +348,13 @@ void conv3x3(const conv3x3_args & p, const team & t) {
             transform_output(b, panel * NB);
         }
     });
+}
+
+}  // namespace
+
+void conv3x3(const conv3x3_args & p, const team & t) {
+    if (is_small(p)) return gemm(as_product(p), t);
+    p.bf16 ? convolve<winograd2, bf16_products>(p, t) : convolve<winograd4, f32_products>(p, t);
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

@@ -14,35 +14,48 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t max_panel_depth = 16384 / NB;  // keeps a weight panel in the L1 cache
+constexpr int64_t max_panel_depth = 16384 / NB;  // elements; keeps a weight panel in the L1 cache
 constexpr int64_t A_pad = 16;
 constexpr int64_t prefetch_often_rows = 12 * MR;  // up to this number of rows, prefetch_often is used
 
+// Operands in the number format F. Sizes of A and B count its elements.
+template <class F>
 struct block {
+    using element = typename F::element;
+
     const gemm_args & p;
     int64_t first, rows;      // rows [first, first + rows)
-    int64_t panels, KB;       // panels of the depth, and the depth of each
-    const float * A;          // [panels][rows][KB], or x if rows are read unchanged
+    int64_t panels, KB;       // panels of the depth, and the depth of each in numbers
+    const element * A;        // [panels][rows][elements of KB], or x if rows are read unchanged
     int64_t A_row, A_stride;  // row stride and panel stride
-    float * B;                // [KB][NB]
+    element * B;              // [elements of KB][NB]
     float * E;                // [NB][expand_row], expanded weights
+    float * P;                // [KB][NB], expanded panel; B itself in f32
+
+    // Loads rows [n, n + columns) of w at depth [k, k + kn) into B; returns the depth in elements.
+    int64_t load_weights(const weights & w, int64_t n, int columns, int64_t k, int64_t kn) const {
+        load_panel(w, n, columns, k, kn, E, P);
+        if constexpr (F::depth > 1) F::pack_panel(P, kn, NB, B);
+        return (kn + F::depth - 1) / F::depth;
+    }
 };
 
 // Packs rows of the left operand as panels out[panels][rows][KB + A_pad]. The padding avoids powers of two,
 // so that rows do not share a cache set.
-void pack_rows(const block & b, float * row_buffer, float * out) {
+template <class F>
+void pack_rows(const block<F> & b, float * row_buffer, typename F::element * out) {
     for (int64_t r = 0; r < b.rows; r++) {
         read_row(b.p, b.first + r, row_buffer);
         for (int64_t k = 0; k < b.panels; k++) {
             const int64_t n = std::min(b.KB, b.p.depth - k * b.KB);
-            std::memcpy(out + k * b.A_stride + r * b.A_row, row_buffer + k * b.KB,
-                        sizeof(float) * static_cast<size_t>(n));
+            F::pack(row_buffer + k * b.KB, n, out + k * b.A_stride + r * b.A_row);
         }
     }
 }
 
 // Returns the prefetcher for panel k of the same columns, or of the next columns.
-weight_prefetcher next_panel(const block & b, int64_t n, int64_t columns, int64_t k, bool same) {
+template <class F>
+weight_prefetcher next_panel(const block<F> & b, int64_t n, int64_t columns, int64_t k, bool same) {
     const int64_t row = same ? n : std::min(n + columns, b.p.columns),
                   rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
     return {b.p.w,
@@ -50,39 +63,41 @@ weight_prefetcher next_panel(const block & b, int64_t n, int64_t columns, int64_
             rows,
             k * b.KB,
             std::min(b.KB, b.p.depth - k * b.KB),
-            b.rows <= prefetch_often_rows ? prefetch_count(b.rows, b.KB) : prefetch_count(b.rows)};
+            b.rows <= prefetch_often_rows ? prefetch_count(b.rows, b.KB / F::depth) : prefetch_count(b.rows)};
 }
 
 // C[rows, NB] (+)= panels [from, to) of output columns [n, n + NB).
-void product(const block & b, int64_t n, int64_t from, int64_t to, float * c) {
+template <class F>
+void product(const block<F> & b, int64_t n, int64_t from, int64_t to, float * c) {
     const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
     for (int64_t k = from; k < to; k++) {
         const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB);
-        const float * a = b.A + k * b.A_stride;
-        load_panel(b.p.w, n, columns, k * b.KB, kn, b.E, b.B);
+        const typename F::element * a = b.A + k * b.A_stride;
+        const int64_t depth = b.load_weights(b.p.w, n, columns, k * b.KB, kn);
         weight_prefetcher next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
         if (columns <= VL && NV > 1) {
-            multiply<1>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0);
+            multiply<1, false, F>(b.rows, a, b.A_row, b.B, NB, c, NB, depth, k > 0);
         } else if (b.rows <= prefetch_often_rows) {
-            multiply<NV, true>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0, &next);
+            multiply<NV, true, F>(b.rows, a, b.A_row, b.B, NB, c, NB, depth, k > 0, &next);
         } else {
-            multiply<NV>(b.rows, a, b.A_row, b.B, NB, c, NB, kn, k > 0, &next);
+            multiply<NV, false, F>(b.rows, a, b.A_row, b.B, NB, c, NB, depth, k > 0, &next);
         }
     }
 }
 
-// Adds the second product of output columns [n, n + NB) to C[rows, NB].
-void add_second_product(const block & b, int64_t n, float * c) {
+// Adds the second product of output columns [n, n + NB), in f32, to C[rows, NB].
+template <class F>
+void add_second_product(const block<F> & b, int64_t n, float * c) {
     const auto & s = b.p.second;
     const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
     for (int64_t k = 0; k < s.depth; k += max_panel_depth) {
         const int64_t kn = std::min(max_panel_depth, s.depth - k);
         const float * a = s.x + b.first * s.ldx + k;
-        load_panel(s.w, n, columns, k, kn, b.E, b.B);
+        load_panel(s.w, n, columns, k, kn, b.E, b.P);
         if (columns <= VL && NV > 1) {
-            multiply<1>(b.rows, a, s.ldx, b.B, NB, c, NB, kn, true);
+            multiply<1>(b.rows, a, s.ldx, b.P, NB, c, NB, kn, true);
         } else {
-            multiply<NV>(b.rows, a, s.ldx, b.B, NB, c, NB, kn, true);
+            multiply<NV>(b.rows, a, s.ldx, b.P, NB, c, NB, kn, true);
         }
     }
 }
@@ -147,30 +162,31 @@ struct partition {
     int64_t outputs, groups;     // output columns and groups; with GEGLU each column also has a gate
     int64_t block_rows, blocks;  // rows per block, and blocks
     int64_t panels, KB;
+    int64_t A_row;   // elements of a packed row of a panel
     int64_t cached;  // panels of a block of rows that fit into the L2 cache together
     int64_t splits;  // items per block of rows
 
-    partition(const gemm_args & p, int threads) {
+    template <class F>
+    partition(const gemm_args & p, int threads, F) {
         outputs = p.act == activation::geglu ? p.columns / 2 : p.columns;
         groups = (outputs + NB - 1) / NB;
         // Weights are expanded once per block of rows, so blocks are large: at most 264 rows and, above 48
         // rows, 4 MiB of activations.
-        const int64_t max_rows = std::clamp<int64_t>((1 << 20) / p.depth / MR * MR, 48, 264);
+        const int64_t max_rows = std::clamp<int64_t>(F::depth * (1 << 20) / p.depth / MR * MR, 48, 264);
         blocks = (p.rows + max_rows - 1) / max_rows;
         block_rows = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
         blocks = (p.rows + block_rows - 1) / block_rows;
-        panels = (p.depth + max_panel_depth - 1) / max_panel_depth;
+        const int64_t most = F::depth * max_panel_depth;
+        panels = (p.depth + most - 1) / most;
         // Panels of equal depth, a multiple of the storage type's block size.
         const int64_t unit = std::max<int64_t>(p.w.block, 16);
         KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
         panels = (p.depth + KB - 1) / KB;
-        cached = std::max<int64_t>(1, (640 << 10) / (4 * block_rows * (KB + A_pad)));
+        A_row = KB / F::depth + A_pad;
+        cached = std::max<int64_t>(1, (640 << 10) / (4 * block_rows * A_row));
         splits = std::min<int64_t>(groups, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
     }
-    size_t A_size(const gemm_args & p) const {
-        if (plain(p)) return 0;
-        return static_cast<size_t>(panels * block_rows * (KB + A_pad));
-    }
+    size_t A_size(bool packs) const { return packs ? static_cast<size_t>(panels * block_rows * A_row) : 0; }
     // Returns the size of the products of an item: of all its groups if the depth is processed in several
     // passes.
     size_t C_size(const gemm_args & p) const {
@@ -179,7 +195,8 @@ struct partition {
     }
 };
 
-void finish_group(const block & b, int64_t n, int64_t outputs, const float * c) {
+template <class F>
+void finish_group(const block<F> & b, int64_t n, int64_t outputs, const float * c) {
     const bool gated = b.p.act == activation::geglu;
     for (int64_t r = 0; r < b.rows; r++) {
         for (int64_t v = 0; v < NB && n + v < outputs; v += VL) {
@@ -190,17 +207,21 @@ void finish_group(const block & b, int64_t n, int64_t outputs, const float * c) 
     }
 }
 
-}  // namespace
-
-void gemm(const gemm_args & p, const team & t) {
-    if (p.rows <= few_rows) return gemm_few_rows(p, t);
-    const bool gated = p.act == activation::geglu;
-    const partition s(p, t.count);
+template <class F>
+void gemm_in(const gemm_args & p, const team & t) {
+    using element = typename F::element;
+    const bool gated = p.act == activation::geglu, packs = F::depth > 1 || !plain(p);
+    const partition s(p, t.count, F{});
     const int64_t panel_depth = std::max(s.KB, std::min(max_panel_depth, p.second.depth));
-    const size_t A_size = s.A_size(p), B_size = static_cast<size_t>(panel_depth * NB),
-                 E_size = NB * expand_row;
-    float * memory = scratch(A_size + B_size + E_size + s.C_size(p) + static_cast<size_t>(p.depth + VL));
-    float * C = memory + A_size + B_size + E_size;
+    const size_t A_size = s.A_size(packs), P_size = static_cast<size_t>(panel_depth * NB),
+                 B_size = F::depth > 1 ? P_size / 2 : 0, E_size = NB * expand_row;
+    float * memory =
+        scratch(A_size + P_size + B_size + E_size + s.C_size(p) + static_cast<size_t>(p.depth + VL));
+    element * A = reinterpret_cast<element *>(memory);
+    float * P = memory + A_size;
+    element * B = reinterpret_cast<element *>(F::depth > 1 ? P + P_size : P);
+    float * E = P + P_size + B_size;
+    float * C = E + E_size;
     float * row_buffer = C + s.C_size(p);
     int64_t packed = -1;
 
@@ -208,22 +229,16 @@ void gemm(const gemm_args & p, const team & t) {
         const int64_t block_index = item / s.splits, split = item % s.splits,
                       first = block_index * s.block_rows;
         const int64_t rows = std::min(s.block_rows, p.rows - first);
-        block b{p,
-                first,
-                rows,
-                s.panels,
-                s.KB,
-                memory,
-                s.KB + A_pad,
-                rows * (s.KB + A_pad),
-                memory + A_size,
-                memory + A_size + B_size};
-        if (plain(p)) {
-            b.A = p.x + first * p.ldx;
-            b.A_row = p.ldx;
-            b.A_stride = s.KB;
-        } else if (block_index != packed) {
-            pack_rows(b, row_buffer, memory);
+        block<F> b{p, first, rows, s.panels, s.KB, A, s.A_row, rows * s.A_row, B, E, P};
+        if constexpr (F::depth == 1) {
+            if (!packs) {
+                b.A = p.x + first * p.ldx;
+                b.A_row = p.ldx;
+                b.A_stride = s.KB;
+            }
+        }
+        if (packs && block_index != packed) {
+            pack_rows(b, row_buffer, A);
             packed = block_index;
         }
         const int64_t begin = s.groups * split / s.splits, end = s.groups * (split + 1) / s.splits;
@@ -242,6 +257,13 @@ void gemm(const gemm_args & p, const team & t) {
             }
         }
     });
+}
+
+}  // namespace
+
+void gemm(const gemm_args & p, const team & t) {
+    if (p.rows <= few_rows) return gemm_few_rows(p, t);
+    p.bf16 ? gemm_in<bf16_products>(p, t) : gemm_in<f32_products>(p, t);
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

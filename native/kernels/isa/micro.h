@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/isa/products.h"
 #include "kernels/isa/simd.h"
 #include "kernels/isa/weight_prefetcher.h"
 #include "kernels/kernels.h"
@@ -8,12 +9,13 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
-// C[R, V vectors] (+)= A[R, depth] B[depth, V vectors], with C in registers over the whole depth. Prefetches
-// `next` once, or every prefetch_step steps of the depth if `prefetch_often`.
-template <int R, int V, bool prefetch_often>
-inline void micro(const float * __restrict a, int64_t lda, const float * __restrict b, int64_t ldb,
-                  float * __restrict c, int64_t ldc, int64_t depth, bool accumulate,
-                  weight_prefetcher * next) {
+// C[R, V vectors] (+)= A[R, depth] B[depth, V vectors] in the number format F, with C in registers over the
+// whole depth, which counts elements. Prefetches `next` once, or every prefetch_step steps of the depth if
+// `prefetch_often`.
+template <class F, int R, int V, bool prefetch_often>
+inline void micro(const typename F::element * __restrict a, int64_t lda,
+                  const typename F::element * __restrict b, int64_t ldb, float * __restrict c, int64_t ldc,
+                  int64_t depth, bool accumulate, weight_prefetcher * next) {
     vf acc[R][V];
     for (int r = 0; r < R; r++) {
         for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
@@ -21,13 +23,13 @@ inline void micro(const float * __restrict a, int64_t lda, const float * __restr
     if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k++) {
         if (prefetch_often && k % prefetch_step == 0) next->prefetch();
-        vf column[V];
-        for (int v = 0; v < V; v++) column[v] = load(b + k * ldb + v * VL);
+        typename F::vector column[V];
+        for (int v = 0; v < V; v++) column[v] = F::load_vector(b + k * ldb + v * VL);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
-            const vf x = splat(a[r * lda + k]);
+            const typename F::vector x = F::broadcast(a[r * lda + k]);
 #pragma GCC unroll 2
-            for (int v = 0; v < V; v++) acc[r][v] += x * column[v];
+            for (int v = 0; v < V; v++) acc[r][v] = F::add(acc[r][v], x, column[v]);
         }
     }
     for (int r = 0; r < R; r++) {
@@ -35,25 +37,28 @@ inline void micro(const float * __restrict a, int64_t lda, const float * __restr
     }
 }
 
-using micro_fn = void (*)(const float *, int64_t, const float *, int64_t, float *, int64_t, int64_t, bool,
-                          weight_prefetcher *);
+template <class F>
+using micro_fn = void (*)(const typename F::element *, int64_t, const typename F::element *, int64_t, float *,
+                          int64_t, int64_t, bool, weight_prefetcher *);
 
-template <int V, bool prefetch_often, size_t... I>
-inline micro_fn select_micro(std::index_sequence<I...>, int64_t rows) {
-    static constexpr micro_fn table[] = {micro<static_cast<int>(I) + 1, V, prefetch_often>...};
+template <class F, int V, bool prefetch_often, size_t... I>
+inline micro_fn<F> select_micro(std::index_sequence<I...>, int64_t rows) {
+    static constexpr micro_fn<F> table[] = {micro<F, static_cast<int>(I) + 1, V, prefetch_often>...};
     return table[rows - 1];
 }
 
 // C[rows, V vectors] (+)= A B for any number of rows. Prefetches the weights `next` before each MR rows or,
 // with `prefetch_often` (for few rows and a large depth), also while it iterates over the depth.
-template <int V, bool prefetch_often = false>
-inline void multiply(int64_t rows, const float * a, int64_t lda, const float * b, int64_t ldb, float * c,
-                     int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next = nullptr) {
+template <int V, bool prefetch_often = false, class F = f32_products>
+inline void multiply(int64_t rows, const typename F::element * a, int64_t lda, const typename F::element * b,
+                     int64_t ldb, float * c, int64_t ldc, int64_t depth, bool accumulate,
+                     weight_prefetcher * next = nullptr) {
     int64_t r = 0;
     for (; r + MR <= rows; r += MR)
-        micro<MR, V, prefetch_often>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
+        micro<F, MR, V, prefetch_often>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     if (r < rows) {
-        const micro_fn rest = select_micro<V, prefetch_often>(std::make_index_sequence<MR - 1>{}, rows - r);
+        const micro_fn<F> rest =
+            select_micro<F, V, prefetch_often>(std::make_index_sequence<MR - 1>{}, rows - r);
         rest(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     }
 }

@@ -123,7 +123,7 @@ pass begin_pass(model_ref m, const input_shapes & inputs, const config & run_par
                 tensor & x) {
     x = map_input(m, "sample", inputs.at("sample"));
     pass run{p, build_conditioning(m, inputs, run_params, p), read_unet_changes(run_params), {}};
-    x = named_map(m["conv_in"], conv2d(m["conv_in"], x, p.levels.front().channels));
+    x = convolution_in(m, x, p.levels.front().channels);
     run.skips.push_back(x);
     return run;
 }

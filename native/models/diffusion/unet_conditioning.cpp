@@ -41,6 +41,7 @@ tensor add_guidance(model_ref m, tensor t, const shape & scales, const params & 
 }
 
 tensor time_embedding(model_ref m, const input_shapes & inputs, const params & p) {
+    const full_precision scope(m.g());
     int64_t width = p.levels.front().channels;
     sinusoid_options sinusoid{width, p.cosines_first, p.freq_shift};
     tensor t = sinusoids(m, "timestep", inputs.at("timestep"), sinusoid);

@@ -12,15 +12,13 @@ using params = autoencoder_kl_params;
 void build_encode(model_ref m, const shape & dims, const params & p) {
     tensor x = map_input(m, "image", dims);
     x = encoder(m["encoder"], x, p.codec);
-    if (p.quant_conv) x = named_map(m["quant_conv"], conv1x1(m["quant_conv"], x, 2 * p.latent_channels));
+    if (p.quant_conv) x = latent_projection(m["quant_conv"], x, 2 * p.latent_channels);
     map_output(m, "moments", x);
 }
 
 void build_decode(model_ref m, const shape & dims, const params & p) {
     tensor x = map_input(m, "latent", dims);
-    if (p.post_quant_conv) {
-        x = named_map(m["post_quant_conv"], conv1x1(m["post_quant_conv"], x, p.codec.z_channels));
-    }
+    if (p.post_quant_conv) x = latent_projection(m["post_quant_conv"], x, p.codec.z_channels);
     map_output(m, "image", decoder(m["decoder"], x, p.codec));
 }
 

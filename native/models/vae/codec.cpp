@@ -67,7 +67,7 @@ int64_t codec_downsample_factor(const codec_params & p) {
 }
 
 tensor encoder(model_ref m, tensor x, const codec_params & p) {
-    x = named_map(m["conv_in"], conv2d(m["conv_in"], x, p.channels.front()));
+    x = convolution_in(m, x, p.channels.front());
     for (size_t i = 0; i < p.channels.size(); ++i) {
         model_ref block = m["down_blocks"][static_cast<int64_t>(i)];
         x = level(block, x, p.layers, p.channels[i], p.down_attention[i], p.norm);
@@ -79,7 +79,7 @@ tensor encoder(model_ref m, tensor x, const codec_params & p) {
 }
 
 tensor decoder(model_ref m, tensor x, const codec_params & p) {
-    x = named_map(m["conv_in"], conv2d(m["conv_in"], x, p.channels.back()));
+    x = convolution_in(m, x, p.channels.back());
     x = mid_block(m["mid_block"], x, p);
     for (size_t i = 0; i < p.channels.size(); ++i) {
         model_ref block = m["up_blocks"][static_cast<int64_t>(i)];
@@ -90,6 +90,11 @@ tensor decoder(model_ref m, tensor x, const codec_params & p) {
         x = named_map(block, x);
     }
     return convolution_out(m, x, p.out_channels, p.norm);
+}
+
+tensor latent_projection(model_ref m, tensor x, int64_t channels) {
+    const full_precision scope(m.g());
+    return named_map(m, conv1x1(m, x, channels));
 }
 
 const shape & check_image(const input_shapes & inputs, const codec_params & p) {

@@ -33,6 +33,10 @@ tensor encoder(model_ref m, tensor x, const codec_params & p);
 // [B, z_channels, h, w] -> [B, out_channels, h · f, w · f]
 tensor decoder(model_ref m, tensor x, const codec_params & p);
 
+// 1x1 convolution between a codec and its latents (quant_conv, post_quant_conv, a Gumbel quantizer's proj),
+// in f32 in any precision.
+tensor latent_projection(model_ref m, tensor x, int64_t channels);
+
 // Checks that `image` [B, in_channels, H, W] is the only input and returns its shape. Throws SHAPE_MISMATCH
 // or INVALID_OPTION.
 const shape & check_image(const input_shapes & inputs, const codec_params & p);

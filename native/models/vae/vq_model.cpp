@@ -27,8 +27,7 @@ struct choice {
 
 choice choose(model_ref m, tensor x, bool masked, const params & p) {
     if (!p.gumbel) return {nearest_codes(codebook(m, p), sequence_from_map(m, x), p.codes), nullptr};
-    model_ref proj = m["quantize"]["proj"];
-    tensor logits = named_map(proj, conv1x1(proj, x, p.codes));
+    tensor logits = latent_projection(m["quantize"]["proj"], x, p.codes);
     tensor rows = sequence_from_map(m, logits);
     if (masked) rows = ggml_add(m.ctx(), rows, m.g().input("mask", GGML_TYPE_F32, {p.codes}));
     return {argmax(m, rows), logits};
@@ -36,7 +35,7 @@ choice choose(model_ref m, tensor x, bool masked, const params & p) {
 
 void build_encode(model_ref m, const shape & dims, const params & p) {
     tensor x = encoder(m["encoder"], map_input(m, "image", dims), p.codec);
-    map_output(m, "latent", named_map(m["quant_conv"], conv1x1(m["quant_conv"], x, p.embed_dim)));
+    map_output(m, "latent", latent_projection(m["quant_conv"], x, p.embed_dim));
 }
 
 void build_quantize(model_ref m, const shape & dims, bool masked, const config & run_params,
@@ -71,7 +70,7 @@ void build_lookup(model_ref m, const shape & dims, const params & p) {
 }
 
 void build_decode(model_ref m, tensor x, const params & p) {
-    x = named_map(m["post_quant_conv"], conv1x1(m["post_quant_conv"], x, p.codec.z_channels));
+    x = latent_projection(m["post_quant_conv"], x, p.codec.z_channels);
     map_output(m, "image", decoder(m["decoder"], x, p.codec));
 }
 

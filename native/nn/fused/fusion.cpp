@@ -19,6 +19,10 @@ bool fuses(model_ref m) {
     return o.cpu && !o.stock_ops && !m.g().unfused();
 }
 
+bool computes_bf16(model_ref m) {
+    return m.g().opts().bf16 && m.g().full_precision == 0;
+}
+
 fusion & fusion_of(model_ref m) {
     if (!m.g().nn_state) m.g().nn_state = std::make_shared<fusion>();
     return *static_cast<fusion *>(m.g().nn_state.get());

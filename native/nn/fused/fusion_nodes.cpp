@@ -93,6 +93,7 @@ void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     a.scale = p.scale;
     a.residual_scale = p.residual_scale;
     a.wraps = p.wraps;
+    a.bf16 = p.bf16;
     for (tensor part : p.parts) a.parts[a.part_count++] = {float_data(part), part->ne[0]};
     kernels::active().conv3x3(a, team);
 }
@@ -109,6 +110,7 @@ void run_gemm(const product & p, tensor out, const kernels::team & team) {
     a.add = float_data(p.add);
     a.residual = float_data(p.residual);
     a.rect = rectifier_of(p);
+    a.bf16 = p.bf16;
     if (p.second_in) {
         a.second = {float_data(p.second_in), p.second_in->ne[0], p.second_in->ne[0],
                     kernel_weights(p.second_w, p.out)};

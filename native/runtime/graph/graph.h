@@ -99,6 +99,7 @@ class graph {
     struct options {
         bool cpu = true;                  // CPU backend: nn/ may use our custom operations
         bool stock_ops = false;           // use ggml's own operations only, as on other backends
+        bool bf16 = false;                // compute products in bf16, except within a full_precision scope
         std::set<std::string> taps;       // nodes to read after the run; disables fusion
         std::set<std::string> overrides;  // nodes whose values are inputs (override_input); disables fusion
         bool list_nodes = false;          // build only to list the nodes; disables fusion
@@ -169,7 +170,8 @@ class graph {
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
     std::vector<tensor> effects;
-    bool wraps = false;  // convolutions pad maps with their opposite edges instead of zeros
+    int full_precision = 0;  // open full_precision scopes
+    bool wraps = false;      // convolutions pad maps with their opposite edges instead of zeros
     std::vector<std::shared_ptr<void>> keep;  // userdata of custom operations, owned by the graph
     std::shared_ptr<void> nn_state;           // state of nn/ while the graph is built
     run_state run;
@@ -180,6 +182,19 @@ class graph {
     weight_source & weights_;
     options opts_;
     ggml_context * ctx_;
+};
+
+// Products of layers that are added to the graph during the lifetime of a scope are computed in f32 in any
+// precision.
+class full_precision {
+  public:
+    explicit full_precision(graph & g) : graph_(g) { ++graph_.full_precision; }
+    ~full_precision() { --graph_.full_precision; }
+    full_precision(const full_precision &) = delete;
+    full_precision & operator=(const full_precision &) = delete;
+
+  private:
+    graph & graph_;
 };
 
 // A prefix in the tree of parameters, such as m["down_blocks"][0]["resnets"][1]. Names of weights and taps
