@@ -15,6 +15,11 @@ export interface BackendInfo {
   readonly type: 'cpu' | 'gpu' | 'integrated';
   /** Memory in bytes; 0 if the driver does not state it. */
   readonly memory: { readonly free: number; readonly total: number };
+  /**
+   * Instruction set of the CPU's kernels, such as `avx2`; the environment variable SAFELIGHT_ISA selects another. With
+   * `avx512bf16`, products in bf16 are computed by units for bf16.
+   */
+  readonly kernels?: string;
   /** True if it can be used; otherwise `problem` is the reason. */
   readonly opens: boolean;
   readonly problem?: string;
@@ -224,6 +229,8 @@ export interface ModuleOptions {
   readonly threads: number;
   /** Builds graphs from stock ggml operations only, as on other backends; the reference for the kernels of the CPU. */
   readonly stockOps?: boolean;
+  /** Number format of products, with sums in f32; default `f32`. */
+  readonly precision?: 'f32' | 'bf16';
   /**
    * Leaves weights in their mapped files if the CPU can use the file's bytes: this takes no private memory and no time
    * to load, but truncating the file ends the process (SIGBUS).

@@ -5,6 +5,7 @@ import type { BackendChoice, StorageType } from '../binding/types.js';
 import type { OpenModelOptions } from '../checkpoint/model-descriptor.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import { defined } from '../defined.js';
+import { type Precision, precisions } from '../modules/module-options.js';
 import type { PromptFileOptions } from '../pipelines/prompt-files.js';
 import { UsageError } from './failure.js';
 import { integer } from './numbers.js';
@@ -24,6 +25,7 @@ export interface RunOptions {
   readonly storage?: StorageType;
   readonly threads?: number;
   readonly memory?: 'fast' | 'balanced' | 'lean';
+  readonly precision?: Precision;
 }
 
 /** Folders and files that prompts and options refer to. */
@@ -161,7 +163,15 @@ export function addRunOptions(command: Command): Command {
         'lean: weights stay in their files, small tiles; fast: large images without tiling; default balanced',
       ).choices(['fast', 'balanced', 'lean']),
     )
+    .addOption(precisionOption())
     .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 1024));
+}
+
+export function precisionOption(): Option {
+  return new Option(
+    '--precision <format>',
+    'number format of products on the CPU: f32 (default), or bf16, which is faster and less exact',
+  ).choices(precisions);
 }
 
 /** Adds the common options; call it last, so that they are at the end of the help text. */

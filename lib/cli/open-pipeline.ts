@@ -24,12 +24,12 @@ export async function openPipeline(
   },
 ): Promise<Pipeline> {
   const { Pipeline } = await import('../pipelines/diffusion/pipeline.js');
-  const { backend, storage, threads, memory } = options;
+  const { backend, storage, threads, memory, precision } = options;
   return Pipeline.load(
     options.model,
     withoutUndefined({
       ...openOptions(options),
-      ...{ backend, storage, threads, memory },
+      ...{ backend, storage, threads, memory, precision },
       ...promptFiles(options),
       ...control,
     }),

@@ -50,7 +50,7 @@ export function addSamplingOptions(command: Command): Command {
 
 /** Loads the VQGAN pipeline that a command's options select. */
 export async function openVqgan(
-  { model, config, ema, variant, backend, storage, threads, memory }: VqganFlags,
+  { model, config, ema, variant, backend, storage, threads, memory, precision }: VqganFlags,
   control: {
     readonly signal: AbortSignal;
     readonly onProgress: (report: Report) => void;
@@ -60,6 +60,6 @@ export async function openVqgan(
   const { VqganPipeline } = await import('../pipelines/vqgan/vqgan-pipeline.js');
   return VqganPipeline.load(
     model,
-    withoutUndefined({ config, ema, variant, backend, storage, threads, memory, ...control }),
+    withoutUndefined({ config, ema, variant, backend, storage, threads, memory, precision, ...control }),
   );
 }

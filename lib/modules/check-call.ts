@@ -9,7 +9,7 @@ import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
-import { type CallOptions, type LoadOptions, memoryModes } from './module-options.js';
+import { type CallOptions, type LoadOptions, memoryModes, precisions } from './module-options.js';
 
 const CALL_KEYS = ['signal', 'taps', 'overrides', 'timings', 'patches'];
 
@@ -101,6 +101,7 @@ const LOAD_KEYS = new Set([
   'storage',
   'threads',
   'stockOps',
+  'precision',
   'memory',
   'signal',
   'onProgress',
@@ -114,7 +115,8 @@ export function checkLoad(options: LoadOptions): void {
   checkCallback('onProgress', options.onProgress);
   checkCallback('onWarning', options.onWarning);
   checkFlags(options, 'stockOps');
-  const { threads, storage, memory } = options;
+  const { threads, storage, memory, precision } = options;
+  if (precision !== undefined) oneOf('precision', precision, precisions);
   if (storage !== undefined) oneOf('storage', storage, storageTypes);
   if (memory !== undefined) oneOf('memory', memory, memoryModes);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 0 && threads <= 1024))

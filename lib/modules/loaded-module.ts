@@ -24,7 +24,14 @@ import { patchBytes, planPatches } from './patch-plan.js';
 import { withRowBlocks } from './row-blocks.js';
 import { checkPatches, tensorsOf, type WeightPatch } from './weight-patch.js';
 
-export { type CallOptions, type LoadOptions, type MemoryMode, memoryModes } from './module-options.js';
+export {
+  type CallOptions,
+  type LoadOptions,
+  type MemoryMode,
+  memoryModes,
+  type Precision,
+  precisions,
+} from './module-options.js';
 
 /** Taps and timings of a run, returned with its outputs. */
 export interface CallResult {
@@ -217,7 +224,7 @@ async function loadPlanned(
   config: NativeConfig,
   weights: ComponentWeights,
   { plan, packed, where, mapped, hostWeights, bytes }: PlannedModule,
-  { threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
+  { threads = 0, stockOps, precision, memory, signal, onProgress }: LoadOptions,
 ): Promise<NativeModule> {
   const need = { label: weights.label, bytes };
   checkFit(
@@ -239,6 +246,7 @@ async function loadPlanned(
         hostWeights: hostWeights || undefined,
         threads,
         stockOps,
+        precision,
         releaseBuffers: memory === 'lean' || undefined,
         mapWeights: mapped || undefined,
         signal,

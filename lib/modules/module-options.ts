@@ -7,6 +7,10 @@ import type { OnWarning } from '../warnings.js';
 export const memoryModes = ['fast', 'balanced', 'lean'] as const;
 export type MemoryMode = (typeof memoryModes)[number];
 
+/** Number formats of products. */
+export const precisions = ['f32', 'bf16'] as const;
+export type Precision = (typeof precisions)[number];
+
 /** Options for loading a module. */
 export interface LoadOptions {
   /** `auto` (the default) uses a GPU if one can be opened and has enough memory, otherwise the CPU. */
@@ -17,6 +21,8 @@ export interface LoadOptions {
   readonly threads?: number | undefined;
   /** Uses only the stock ggml operations, as on GPUs; the reference that Safelight's CPU kernels are tested against. */
   readonly stockOps?: boolean | undefined;
+  /** Number format of the CPU's products, with sums in f32: `f32` (the default) or `bf16` (docs/precision.md). */
+  readonly precision?: Precision | undefined;
   /**
    * `balanced` (the default) reads weights into memory and encodes and decodes images in tiles of 1024 pixels. `fast`
    * uses tiles of 2048 pixels, which is faster for several times the memory (docs/memory.md). `lean` maps weights

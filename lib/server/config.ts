@@ -1,8 +1,10 @@
 /** Configuration of `safelight serve`, from the command line or a configuration file. */
+
 import { z } from 'zod';
 import { BACKEND_FORMS, parseBackend } from '../binding/backend-choice.js';
 import type { BackendChoice } from '../binding/types.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
+import { precisions } from '../modules/module-options.js';
 import { apiLimits, serverLimits } from '../options/limits.js';
 
 const port = z.int().min(0).max(65_535);
@@ -37,6 +39,7 @@ export const serveSchema = z.strictObject({
   storage: z.enum(storageTypes).optional(),
   threads: z.int().min(1).max(1024).optional(),
   memory: z.enum(['fast', 'balanced', 'lean']).default('balanced'),
+  precision: z.enum(precisions).default('f32'),
   /** Seconds after which an unused model is unloaded; 0 disables unloading. */
   idle: z.int().min(0).default(900),
   'max-queued': z.int().min(1).max(100_000).default(100),

@@ -50,6 +50,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     defined({
       backend: config.backend,
       memory: config.memory,
+      precision: config.precision,
       storage: config.storage,
       threads: config.threads || undefined,
       previewVaes: config['preview-vae'],

@@ -118,8 +118,12 @@ async function run(
     const seconds = Math.round(performance.now() - start) / 1000;
     progress.clear();
     const images = generated.map(({ seed, width, height }, i) => ({ file: files[i], seed, width, height }));
+    const { precision, products } = pipeline.info;
     if (flags.json)
-      printJson({ images, ...(defaults ? { defaults } : {}), seconds, warnings: warnings.list });
+      printJson({
+        ...{ images, ...(defaults ? { defaults } : {}), precision, products },
+        ...{ seconds, warnings: warnings.list },
+      });
     else {
       for (const { file, seed, width, height } of images) print(`${file}  ${width}x${height}, seed ${seed}`);
       print(`${images.length === 1 ? '1 image' : `${images.length} images`} in ${duration(seconds)}`);

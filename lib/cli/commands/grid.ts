@@ -147,8 +147,15 @@ async function run(options: GenerateOptions, axes: GridAxes, flags: Flags, contr
 
 /** Describes how the model is loaded, as far as it affects images. */
 function loadingOf(flags: Flags): string {
-  const { storage, backend, memory } = flags;
-  return JSON.stringify({ ...openOptions(flags), ...promptFiles(flags), storage, backend, memory });
+  const { storage, backend, memory, precision } = flags;
+  return JSON.stringify({
+    ...openOptions(flags),
+    ...promptFiles(flags),
+    storage,
+    backend,
+    memory,
+    precision,
+  });
 }
 
 /** Writes the images next to the sheet, with its format. */

@@ -4,7 +4,13 @@ import { Command, Option } from 'commander';
 import { SafelightError } from '../../errors.js';
 import type { ServeInput } from '../../server/config.js';
 import type { RunningServer } from '../../server/serve.js';
-import { addModelMemory, addOfferedModels, backendOption, collect } from '../model-options.js';
+import {
+  addModelMemory,
+  addOfferedModels,
+  backendOption,
+  collect,
+  precisionOption,
+} from '../model-options.js';
 import { integer } from '../numbers.js';
 import { logLine, print } from '../output.js';
 import { untilStopped } from '../until-stopped.js';
@@ -49,6 +55,7 @@ export function serveCommand(): Command {
       new Option('--memory <mode>', 'memory mode of the models').choices(['fast', 'balanced', 'lean']),
     )
     .option('--storage <type>', "storage type of the weights in memory; default the file's")
+    .addOption(precisionOption())
     .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 1024))
     .optionsGroup('Other:')
     .option(

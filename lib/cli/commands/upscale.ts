@@ -66,8 +66,21 @@ export function upscaleCommand(): Command {
 }
 
 async function upscale(path: string, flags: Flags): Promise<void> {
-  const { model, upscalers, output, scale, tile, overlap, backend, storage, threads, memory, json, quiet } =
-    flags;
+  const {
+    model,
+    upscalers,
+    output,
+    scale,
+    tile,
+    overlap,
+    backend,
+    storage,
+    threads,
+    memory,
+    precision,
+    json,
+    quiet,
+  } = flags;
   if (model === undefined) throw new UsageError('missing --model, the file of the model');
   await checkInput(path, 'image');
   await checkImageOutput(output, json);
@@ -81,7 +94,7 @@ async function upscale(path: string, flags: Flags): Promise<void> {
     const { image, info } = await interruptible(async (signal) => {
       const control = { signal, onProgress: progress.show };
       const upscaler = await Upscaler.load(file, {
-        ...withoutUndefined({ backend, storage, threads, memory }),
+        ...withoutUndefined({ backend, storage, threads, memory, precision }),
         ...control,
         onWarning: ({ code, message }) => warnings.add(code, message),
       });

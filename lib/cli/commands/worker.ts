@@ -47,10 +47,10 @@ export function workerCommand(): Command {
 
 async function run(flags: Flags): Promise<void> {
   const { queue, model, models, starter, memoryBudget, idle, concurrency } = flags;
-  const { backend, storage, threads, memory } = flags;
+  const { backend, storage, threads, memory, precision } = flags;
   const config: WorkerConfig = {
     ...{ queue, model, models, starter, memoryBudget, idle, concurrency },
-    ...withoutUndefined({ backend, storage, threads, memory, previewVaes: flags.previewVae }),
+    ...withoutUndefined({ backend, storage, threads, memory, precision, previewVaes: flags.previewVae }),
     ...(flags.quiet ? {} : { log }),
   };
   const { startWorker } = await import('../../jobs/worker.js');

@@ -7,7 +7,7 @@ import type { ExtraChannels } from '../../checkpoint/latent-source.js';
 import type { ConditionSource, ModelDescriptor } from '../../checkpoint/model-descriptor.js';
 import type { LoadedEncoder, PromptEncoder, TextSettings } from '../../conditioning/prompt-encoder.js';
 import type { Evaluations } from '../../conditioning/prompt-schedule.js';
-import type { MemoryMode } from '../../modules/loaded-module.js';
+import type { MemoryMode, Precision } from '../../modules/loaded-module.js';
 import type { GuidanceSchedule } from '../../sampling/guidance.js';
 import type { Prediction } from '../../sampling/prediction.js';
 import type { Tensor } from '../../tensor/tensor.js';
@@ -23,6 +23,7 @@ export interface ModuleSettings {
   readonly threads: number;
   readonly memory: MemoryMode;
   readonly stockOps: boolean;
+  readonly precision: Precision;
 }
 
 /** Names of modules accepted by `nodes` and `tap`. */

@@ -43,7 +43,7 @@ export interface CatalogModel extends ConfiguredModel {
   readonly kind: ModelKind | undefined;
 }
 
-export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'> &
+export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory' | 'precision'> &
   PromptFileOptions & {
     /** `NAME=PATH`: the tiny autoencoder that decodes the previews of a model. */
     readonly previewVaes?: readonly string[] | undefined;
@@ -90,11 +90,11 @@ export class Catalog {
       models.map((model) => entryOf(model, loading, previewVaes.get(model.name))),
       pool,
     );
-    const { backend, storage, threads, memory } = loading;
+    const { backend, storage, threads, memory, precision } = loading;
     this.upscalers = new Upscalers(
       openPromptFiles(loading).upscalers,
       this.pool,
-      defined({ backend, storage, threads, memory }),
+      defined({ backend, storage, threads, memory, precision }),
     );
   }
 
@@ -204,9 +204,9 @@ function entryOf(
     name,
     path,
     load: async (signal, onProgress) => {
-      const { backend, storage, threads, memory, previewVaes: _, ...files } = loading;
+      const { backend, storage, threads, memory, precision, previewVaes: _, ...files } = loading;
       const options = {
-        ...defined({ backend, storage, threads, memory }),
+        ...defined({ backend, storage, threads, memory, precision }),
         ...(signal ? { signal } : {}),
         ...(onProgress
           ? { onProgress: ({ step, steps }: { step: number; steps: number }) => onProgress(step, steps) }

@@ -47,7 +47,7 @@ export interface ListedUpscaler extends UpscalerEntry {
   readonly error?: unknown;
 }
 
-type Settings = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory'>;
+type Settings = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory' | 'precision'>;
 
 export class Upscalers {
   private readonly facts = new FileCache(async (path) => (await openUpscaler(path)).facts);

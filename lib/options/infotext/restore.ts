@@ -81,6 +81,8 @@ function restoreInfotext(text: string, adapters: KnownAdapters): Restored {
       samplerFields.has(name) ||
       SIZES.has(name) ||
       (name === 'Model' && !foreign) ||
+      // An option of loading a model.
+      name === 'Precision' ||
       name === 'Lora hashes' ||
       name === 'TI hashes' ||
       restoreField(optionsByLabel.get(name), value, targets);

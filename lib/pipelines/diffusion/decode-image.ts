@@ -30,11 +30,15 @@ export async function decodeOne(
   { plan, latent, seeds, hashes }: SampledImage,
   late: AbortSignal | undefined,
 ): Promise<GeneratedImage> {
+  const { precision } = loaded.moduleSettings;
   const image = await plan.finish(await imageOf(loaded, settings, latent, late));
   return new GeneratedImage(image, {
     seed: seeds.seed,
     latent,
-    parameters: parametersOf(loaded.facts, settings, plan, seeds, await hashes),
+    parameters: parametersOf(loaded.facts, settings, plan, seeds, {
+      ...(await hashes),
+      ...(precision === 'f32' ? {} : { Precision: precision }),
+    }),
     exactOptions: exactOptionsOf(loaded.facts, settings, plan, seeds),
   });
 }

@@ -8,9 +8,9 @@ export function loadUpscaler(
   { moduleSettings, warnings }: LoadedModel,
   signal: AbortSignal | undefined,
 ): Promise<Upscaler> {
-  const { backend, threads, memory, stockOps } = moduleSettings;
+  const { backend, threads, memory, precision, stockOps } = moduleSettings;
   return Upscaler.load(path, {
-    ...{ backend, memory, stockOps },
+    ...{ backend, memory, precision, stockOps },
     ...(threads > 0 ? { threads } : {}),
     ...(signal ? { signal } : {}),
     onWarning: ({ code, message }) => warnings.add(code, message),

@@ -8,6 +8,7 @@ import { SafelightError } from '../../errors.js';
 import { diffusionFamilies } from '../../families/registry.js';
 import type { LoadedModel, ModuleName } from '../../families/shared/loaded-model.js';
 import type { ImageSource } from '../../image/read.js';
+import type { Precision } from '../../modules/module-options.js';
 import type { Prediction } from '../../sampling/prediction.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import type { Warning } from '../../warnings.js';
@@ -55,6 +56,10 @@ export interface PipelineInfo {
   readonly latentChannels: number;
   /** Modules accepted by `nodes` and `tap`. */
   readonly modules: readonly ModuleName[];
+  /** Number format of products that was requested. */
+  readonly precision: Precision;
+  /** Number format that products have with the modules loaded so far: GPUs and stock operations compute in f32. */
+  readonly products: Precision;
 }
 
 /**
@@ -82,7 +87,9 @@ export class Pipeline implements AsyncDisposable {
 
   /** Properties of the model. @throws DISPOSED */
   get info(): PipelineInfo {
-    const { facts, source } = this.open();
+    const { facts, source, moduleSettings } = this.open();
+    const { precision, stockOps } = moduleSettings;
+    const isOnCpu = Object.values(this.memory()).every(({ backend }) => backend === 'cpu');
     return {
       path: source.path,
       name: facts.name,
@@ -93,6 +100,8 @@ export class Pipeline implements AsyncDisposable {
       factor: facts.downsampleFactor,
       latentChannels: facts.latentChannels,
       modules: facts.modules,
+      precision,
+      products: isOnCpu && !stockOps ? precision : 'f32',
     };
   }
 

@@ -6,7 +6,7 @@ import type { OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
-import { type MemoryMode, memoryModes } from '../../modules/loaded-module.js';
+import { type MemoryMode, memoryModes, type Precision, precisions } from '../../modules/loaded-module.js';
 import * as check from '../../options/check.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import { checkControl } from '../options.js';
@@ -33,6 +33,11 @@ export interface LoadPipelineOptions extends OpenModelOptions, PromptFileOptions
    * and one guidance branch at a time and uses tiles of 256 pixels, which is slower but needs little memory.
    */
   readonly memory?: MemoryMode;
+  /**
+   * Number format of the CPU's products, with sums in f32: `f32` (default), or `bf16`, which is faster on processors with
+   * AVX-512 BF16 and less exact (docs/precision.md). Runs with taps or edits, and GPUs, compute in f32.
+   */
+  readonly precision?: Precision;
   /** Uses only the stock ggml operations, the reference of Safelight's CPU kernels. Default false. */
   readonly stockOps?: boolean;
   /** Parts to load now; others are loaded on first use. Default: all. */
@@ -50,6 +55,7 @@ const KEYS: ReadonlySet<string> = new Set([
     'threads',
     'memory',
     'stockOps',
+    'precision',
     'parts',
     'signal',
     'onProgress',
@@ -103,6 +109,7 @@ export function checkLoadOptions(options: LoadPipelineOptions): LoadSettings {
       threads: threads === undefined ? 0 : check.integer('threads', threads, 1, 1024),
       memory: check.oneOf('memory', options.memory ?? 'balanced', memoryModes),
       stockOps: check.boolean('stockOps', options.stockOps ?? false),
+      precision: check.oneOf('precision', options.precision ?? 'f32', precisions),
     },
     parts: parts?.map((part) => check.oneOf('parts', part, modelParts)),
     ...checkControl(options),

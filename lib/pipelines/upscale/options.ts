@@ -19,7 +19,7 @@ export interface UpscaleProgress {
 export interface LoadUpscalerOptions
   extends Pick<
     LoadPipelineOptions,
-    'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onWarning'
+    'backend' | 'storage' | 'threads' | 'memory' | 'precision' | 'stockOps' | 'signal' | 'onWarning'
   > {
   readonly onProgress?: (progress: UpscaleProgress) => void;
 }
@@ -91,7 +91,17 @@ export function checkLoadUpscalerOptions(options: LoadUpscalerOptions): {
   readonly onProgress: LoadUpscalerOptions['onProgress'];
   readonly warnings: Warnings;
 } {
-  const keys = ['backend', 'storage', 'threads', 'memory', 'stockOps', 'signal', 'onProgress', 'onWarning'];
+  const keys = [
+    'backend',
+    'storage',
+    'threads',
+    'memory',
+    'precision',
+    'stockOps',
+    'signal',
+    'onProgress',
+    'onWarning',
+  ];
   check.knownKeys('options', options, new Set(keys));
   const { onProgress, ...others } = options;
   const { modules, signal, warnings } = checkLoadOptions(others);

@@ -12,7 +12,15 @@ export interface LoadVqganOptions
   extends OpenVqganOptions,
     Pick<
       LoadPipelineOptions,
-      'backend' | 'storage' | 'threads' | 'memory' | 'stockOps' | 'signal' | 'onProgress' | 'onWarning'
+      | 'backend'
+      | 'storage'
+      | 'threads'
+      | 'memory'
+      | 'precision'
+      | 'stockOps'
+      | 'signal'
+      | 'onProgress'
+      | 'onWarning'
     > {}
 
 export interface LoadVqganSettings {
@@ -24,7 +32,17 @@ export interface LoadVqganSettings {
 }
 
 const KEYS: ReadonlySet<string> = new Set([
-  ...['backend', 'storage', 'threads', 'memory', 'stockOps', 'signal', 'onProgress', 'onWarning'],
+  ...[
+    'backend',
+    'storage',
+    'threads',
+    'memory',
+    'precision',
+    'stockOps',
+    'signal',
+    'onProgress',
+    'onWarning',
+  ],
   ...['config', 'ema', 'variant'],
 ]);
 

@@ -1,0 +1,178 @@
+// @ts-check
+/**
+ * Compares the precisions f32 and bf16 of a checkpoint: median seconds of the text encoder, of U-Net evaluations and of decoding,
+ * in turns after a warm-up run, the speedup, and the relative root mean square difference of the outputs. Then compares images of
+ * the bundled model: median seconds per image and the mean difference of 18 pairs, which --sheet FILE draws, f32 above bf16.
+ * Requires `npm run prepare`.
+ *
+ *   node bench/random-checkpoint.mjs sd1 /tmp/sd1.safetensors
+ *   node bench/precision.mjs /tmp/sd1.safetensors [--runs 5] [--sheet sheet.webp]
+ */
+import sharp from 'sharp';
+import { openModel } from '../dist/families/registry.js';
+import { Autoencoder, Pipeline, Tensor, TextEncoder, UNet } from '../dist/index.js';
+
+const args = process.argv.slice(2);
+const path = args[0];
+if (!path || path.startsWith('--')) {
+  console.error('usage: precision.mjs CHECKPOINT [--runs N] [--sheet FILE]');
+  process.exit(2);
+}
+const runs = args.includes('--runs') ? Number(args[args.indexOf('--runs') + 1]) : 5;
+/** @type {readonly ['f32', 'bf16']} */
+const PRECISIONS = ['f32', 'bf16'];
+
+/** @param {number[]} shape */
+const waves = (shape) =>
+  Tensor.from(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
+    shape,
+  );
+
+/** @param {number[]} values */
+const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** @param {Float32Array} values @param {Float32Array} exact */
+function difference(values, exact) {
+  let [off, all] = [0, 0];
+  exact.forEach((value, i) => {
+    off += ((values[i] ?? 0) - value) ** 2;
+    all += value ** 2;
+  });
+  return Math.sqrt(off / all);
+}
+
+/** @param {string} name @param {readonly (() => Promise<Tensor>)[]} evaluate one function per precision */
+async function compare(name, evaluate) {
+  /** @type {number[][]} */
+  const seconds = evaluate.map(() => []);
+  /** @type {Tensor[]} */
+  const outputs = [];
+  for (let run = 0; run <= runs; run++) {
+    for (const [i, one] of evaluate.entries()) {
+      const start = performance.now();
+      outputs[i] = await one();
+      if (run > 0) seconds[i]?.push((performance.now() - start) / 1000);
+    }
+  }
+  const [exact = Number.NaN, fast = Number.NaN] = seconds.map(median);
+  const [a, b] = outputs;
+  const error = a && b ? difference(b.data, a.data) : Number.NaN;
+  console.log(
+    `| ${name} | ${exact.toFixed(3)} | ${fast.toFixed(3)} | ${(exact / fast).toFixed(2)}× | ${(100 * error).toFixed(2)}% |`,
+  );
+}
+
+console.log('| | f32 | bf16 | faster | difference |\n| --- | --- | --- | --- | --- |');
+const model = await openModel(path);
+const [text] = model.textEncoders;
+if (!text || model.autoencoder.kind !== 'autoencoder_kl')
+  throw new Error(`Expected a checkpoint with a text encoder and a KL autoencoder, received ${path}`);
+const tokens = Tensor.from(
+  Int32Array.from({ length: 77 }, (_, i) => (i * 617) % 40_000),
+  [1, 77],
+);
+const encoders = await Promise.all(PRECISIONS.map((precision) => TextEncoder.load(text, { precision })));
+await compare(
+  'text encoder',
+  encoders.map((encoder) => async () => (await encoder.encode({ tokens })).hidden),
+);
+for (const encoder of encoders) encoder.dispose();
+
+const unets = await Promise.all(PRECISIONS.map((precision) => UNet.load(model.unet, { precision })));
+const { cross_attention_dim, in_channels } = model.unet.config;
+for (const batch of [1, 2]) {
+  for (const side of [32, 64]) {
+    const inputs = {
+      sample: waves([batch, in_channels, side, side]),
+      timestep: Tensor.from(new Float32Array(batch).fill(500), [batch]),
+      context: waves([batch, 77, cross_attention_dim]),
+    };
+    await compare(
+      `U-Net ${8 * side}²${batch > 1 ? `, batch ${batch}` : ''}`,
+      unets.map((unet) => async () => (await unet.forward(inputs)).sample),
+    );
+  }
+}
+for (const unet of unets) unet.dispose();
+
+const { autoencoder } = model;
+const codecs = await Promise.all(PRECISIONS.map((precision) => Autoencoder.load(autoencoder, { precision })));
+for (const side of [32, 64]) {
+  const latent = waves([1, autoencoder.config.latent_channels, side, side]);
+  await compare(
+    `decode ${8 * side}²`,
+    codecs.map((codec) => () => codec.decode(latent)),
+  );
+}
+for (const codec of codecs) codec.dispose();
+
+const PROMPTS = [
+  'red apple',
+  'pizza',
+  'cat face',
+  'dog face',
+  'rocket',
+  'house',
+  'sunflower',
+  'birthday cake',
+  'red heart',
+  'frog',
+  'automobile',
+  'guitar',
+  'smiling face with sunglasses',
+  'unicorn',
+  'strawberry',
+  'castle',
+  'penguin',
+  'fire engine',
+];
+const COLUMNS = 9;
+const SIDE = 128; // pixels of the bundled model's images
+
+/** @param {import('../dist/index.js').GeneratedImage} image @param {number} row @param {number} column */
+const placed = ({ data }, row, column) => ({
+  input: Buffer.from(data),
+  raw: { width: SIDE, height: SIDE, channels: /** @type {const} */ (3) },
+  left: column * SIDE,
+  top: row * SIDE,
+});
+
+const pipelines = await Promise.all(PRECISIONS.map((precision) => Pipeline.load(undefined, { precision })));
+/** @type {number[][]} */
+const seconds = PRECISIONS.map(() => []);
+/** @type {number[]} */
+const differences = [];
+/** @type {import('sharp').OverlayOptions[]} */
+const sheet = [];
+for (const [i, prompt] of PROMPTS.entries()) {
+  /** @type {import('../dist/index.js').GeneratedImage[]} */
+  const images = [];
+  for (const [p, pipeline] of pipelines.entries()) {
+    const start = performance.now();
+    const result = await pipeline.generate({ prompt, seed: 1 });
+    if (i > 0) seconds[p]?.push((performance.now() - start) / 1000);
+    images.push(...result.images);
+  }
+  const [exact, fast] = images;
+  if (!exact || !fast) throw new Error(`Expected an image of ${prompt} per precision`);
+  differences.push(
+    exact.data.reduce((sum, v, k) => sum + Math.abs(v - (fast.data[k] ?? 0)), 0) / exact.data.length,
+  );
+  const row = 2 * Math.floor(i / COLUMNS);
+  sheet.push(placed(exact, row, i % COLUMNS), placed(fast, row + 1, i % COLUMNS));
+}
+const [exact = Number.NaN, fast = Number.NaN] = seconds.map(median);
+console.log(
+  `\nBundled model: ${exact.toFixed(3)} s in f32, ${fast.toFixed(3)} s in bf16 (${(exact / fast).toFixed(2)}×)`,
+);
+const mean = differences.reduce((a, b) => a + b) / differences.length;
+console.log(
+  `Mean difference of ${PROMPTS.length} images: ${mean.toFixed(2)}, at most ${Math.max(...differences).toFixed(2)} of 255`,
+);
+if (args.includes('--sheet')) {
+  await sharp({ create: { width: COLUMNS * SIDE, height: 4 * SIDE, channels: 3, background: 'white' } })
+    .composite(sheet)
+    .toFile(args[args.indexOf('--sheet') + 1] ?? 'sheet.webp');
+}
+for (const pipeline of pipelines) await pipeline.dispose();

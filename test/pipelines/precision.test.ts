@@ -1,0 +1,148 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, describe, expect, it, test } from 'vitest';
+import { backends } from '../../lib/binding/backends.js';
+import { starterModel } from '../../lib/checkpoint/open.js';
+import { openModel } from '../../lib/families/registry.js';
+import { parseParameters } from '../../lib/image/parameters.js';
+import { UNet } from '../../lib/modules/unet.js';
+import { restoreOptions } from '../../lib/options/infotext/restore.js';
+import { Pipeline } from '../../lib/pipelines/diffusion/pipeline.js';
+import type { LoadPipelineOptions } from '../../lib/pipelines/model/load-options.js';
+import { Tensor } from '../../lib/tensor/tensor.js';
+import { relativeError } from '../support/pipeline-cases.js';
+
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'safelight-precision-'));
+const pipelines = new Map<string, Promise<Pipeline>>();
+
+function load(options: LoadPipelineOptions): Promise<Pipeline> {
+  const key = JSON.stringify(options);
+  const pipeline = pipelines.get(key) ?? Pipeline.load(undefined, options);
+  pipelines.set(key, pipeline);
+  return pipeline;
+}
+
+afterAll(async () => {
+  for (const pipeline of pipelines.values()) await (await pipeline).dispose();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function imageOf(options: LoadPipelineOptions, prompt = 'a red apple', seed = 3) {
+  const { images } = await (await load(options)).generate({ prompt, seed, steps: 12 });
+  return images[0]!;
+}
+
+const meanDifference = (a: Uint8Array, b: Uint8Array): number =>
+  a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+
+describe('precision bf16', () => {
+  it('changes images by at most 1.5 of 255 on average', async () => {
+    const differences: number[] = [];
+    for (const [i, prompt] of [
+      'a red apple',
+      'a blue house',
+      'a green tree at night',
+      'a yellow star',
+    ].entries()) {
+      const [exact, fast] = [
+        await imageOf({ precision: 'f32' }, prompt, i),
+        await imageOf({ precision: 'bf16' }, prompt, i),
+      ];
+      differences.push(meanDifference(exact.data, fast.data));
+    }
+    const mean = differences.reduce((a, b) => a + b) / differences.length;
+    expect(mean).toBeLessThan(1.5);
+    expect(mean).toBeGreaterThan(0.02);
+  });
+
+  it('applies to weights of any storage type and to all memory modes, with any number of threads', async () => {
+    const expected = (await imageOf({ precision: 'bf16', threads: 1 })).data;
+    expect((await imageOf({ precision: 'bf16', threads: 3 })).data).toEqual(expected);
+    expect((await imageOf({ precision: 'bf16', memory: 'fast' })).data).toEqual(expected);
+    for (const storage of ['f32', 'f16', 'bf16', 'q8_0'] as const) {
+      const [exact, fast] = [
+        await imageOf({ precision: 'f32', storage }),
+        await imageOf({ precision: 'bf16', storage }),
+      ];
+      expect(meanDifference(exact.data, fast.data)).toBeLessThan(4);
+      expect(fast.data).not.toEqual(exact.data);
+    }
+  });
+
+  it('is stated by the pipeline and in the image, and f32 is not', async () => {
+    const pipeline = await load({ precision: 'bf16' });
+    const { precision, products } = pipeline.info;
+    expect([precision, products]).toEqual(['bf16', 'bf16']);
+    const { parameters } = await imageOf({ precision: 'bf16' });
+    expect(parseParameters(parameters).fields).toMatchObject({ Precision: 'bf16' });
+    expect(restoreOptions(parameters).unrestored).toEqual([]);
+    expect((await imageOf({ precision: 'f32' })).parameters).not.toContain('Precision');
+    expect((await load({ precision: 'f32' })).info.products).toBe('f32');
+  });
+
+  it('has no effect on stock operations', async () => {
+    const stock = await load({ precision: 'bf16', stockOps: true });
+    expect(stock.info).toMatchObject({ precision: 'bf16', products: 'f32' });
+    expect((await imageOf({ precision: 'bf16', stockOps: true })).data).toEqual(
+      (await imageOf({ precision: 'f32', stockOps: true })).data,
+    );
+  });
+
+  it('rejects other formats', async () => {
+    for (const precision of ['f16', 'int4', 16])
+      await expect(Pipeline.load(undefined, { precision } as never)).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+      });
+  });
+});
+
+test('rounds the products of a U-Net, but not its first and last convolution and its time embedding', async () => {
+  const source = await openModel(starterModel);
+  const inputs = {
+    sample: Tensor.from(
+      Float32Array.from({ length: 4 * 16 * 16 }, (_, i) => Math.sin(i * 12.9898)),
+      [1, 4, 16, 16],
+    ),
+    timestep: Tensor.from(Float32Array.of(500), [1]),
+    context: Tensor.zeros([1, 32, source.unet.config.cross_attention_dim]),
+  };
+  await using exact = await UNet.load(source.unet, { storage: 'f32' });
+  await using fast = await UNet.load(source.unet, { storage: 'f32', precision: 'bf16' });
+  const [a, b] = [(await exact.forward(inputs)).sample, (await fast.forward(inputs)).sample];
+  const error = relativeError(b.data, a.data);
+  expect(error).toBeGreaterThan(1e-4);
+  expect(error).toBeLessThan(0.05);
+});
+
+test('is the same with units for bf16 and without, up to the order of sums', async () => {
+  const isa = backends().find(({ name }) => name === 'cpu')?.kernels;
+  const run = async (selected: string): Promise<Buffer> => {
+    const file = join(folder, `${selected}.png`);
+    const args = [
+      MAIN,
+      'generate',
+      'a red apple',
+      '--seed',
+      '3',
+      '--steps',
+      '6',
+      '--precision',
+      'bf16',
+      '-o',
+      file,
+    ];
+    const out = execFileSync(process.execPath, [...args, '--json', '-q'], {
+      env: { ...process.env, SAFELIGHT_ISA: selected },
+      encoding: 'utf8',
+    });
+    expect(JSON.parse(out)).toMatchObject({ precision: 'bf16', products: 'bf16' });
+    return sharp(readFileSync(file)).raw().toBuffer();
+  };
+  const portable = await run('portable');
+  expect(meanDifference(await run(isa!), portable)).toBeLessThan(1);
+});
