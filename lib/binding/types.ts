@@ -44,8 +44,29 @@ export type ReadOnlyType =
 /** Quantized types with GGUF's names. */
 export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> | ReadOnlyType>;
 
-/** Element types of weights in files, with safetensors' and GGUF's names. */
-export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' | BlockType;
+/**
+ * Element types of weights in files, with safetensors' and GGUF's names. Codes have scales: `I8`, `I4` (two in a byte, the
+ * first in its lower half) and `F4_E2M1` (the first in its upper half).
+ */
+export type SourceType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2' | CodeType | BlockType;
+export type CodeType = 'I8' | 'I4' | 'F4_E2M1';
+
+/**
+ * The scales of a weight that is stored as codes: a value is code · scale · factor. Each run of `rotation` columns is then
+ * multiplied by a Hadamard matrix. All offsets are absolute, in the weight's file.
+ */
+export interface WeightScale {
+  readonly offset: number;
+  readonly type: 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E8M0';
+  /** Number of scales: 1, one per row, or with `block` one per block in tiles of 128 rows and 4 blocks. */
+  readonly count: number;
+  /** Columns per scale. Default whole rows. */
+  readonly block?: number;
+  /** Offset of an f32 number by which all scales are multiplied. */
+  readonly factor?: number;
+  /** A power of 4 that divides the columns. */
+  readonly rotation?: number;
+}
 
 export type ModuleKind =
   | 'text_encoder'
@@ -105,6 +126,7 @@ export interface WeightPlanEntry {
     readonly shape: readonly number[];
     /** Strides in elements of a tensor that is not contiguous; `length` then spans the first to the last element. */
     readonly strides?: readonly number[];
+    readonly scale?: WeightScale;
   };
   /**
    * `rows`: uses rows [start, end) of the first dimension (a fused in_proj), or of each of `groups` equal groups of

@@ -258,8 +258,10 @@ function describe(
     for (const parameter of needed) {
       const { tensor, shape } = weights.parameter(parameter);
       parameters += elementCount(shape);
-      if (!used.has(tensor)) bytes += tensor.length;
-      used.add(tensor);
+      for (const stored of [tensor, ...(tensor.scale?.tensors ?? [])]) {
+        if (!used.has(stored)) bytes += stored.length;
+        used.add(stored);
+      }
     }
     return {
       name,

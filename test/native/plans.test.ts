@@ -63,6 +63,38 @@ describe('rejects a plan that reads out of bounds or is inconsistent', () => {
       () => changed({ transform: { op: 'transpose' } }, { shape: [320] }),
     ],
     ['an unknown transform', 'INVALID_OPTION', () => changed({ transform: { op: 'turn' } as never })],
+    ...(
+      [
+        ['another number of scales than rows', { count: 9 }],
+        ['a negative number of scales', { count: -1 }],
+        ['another number of scales than blocks', { count: 10, block: 16 }],
+        ['blocks that do not divide the columns', { count: 512, block: 24 }],
+        ['blocks of negative size', { count: 1, block: -32 }],
+        ['scales after the end of the file', { offset: 1e9 }],
+        ['a factor after the end of the file', { factor: 1e9 }],
+        ['scales in blocks of codes', { type: 'I4' as 'F32' }],
+        ['a rotation of groups that are no power of 4', { rotation: 8 }],
+        ['a rotation of more columns than there are', { rotation: 64 }],
+      ] as const
+    ).map(([what, scale]): [string, ErrorCode, () => WeightPlan] => [
+      what,
+      'INVALID_FILE',
+      () => changed({}, { scale: { type: 'F32', offset: 0, count: 10, ...scale } }),
+    ]),
+    [
+      'scales of a transposed matrix',
+      'INVALID_FILE',
+      () =>
+        changed(
+          { transform: { op: 'transpose' } },
+          { shape: [32, 10], scale: { type: 'F32', offset: 0, count: 1 } },
+        ),
+    ],
+    [
+      'a fractional number of scales',
+      'INVALID_OPTION',
+      () => changed({}, { scale: { type: 'F32', offset: 0, count: 0.5 } }),
+    ],
     ['a file that the plan does not list', 'INVALID_FILE', () => changed({}, { file: 1 })],
     ['a declared shape that differs from the model', 'SHAPE_MISMATCH', () => changed({ shape: [32, 10] })],
     ['a file that does not exist', 'FILE_NOT_FOUND', () => ({ ...planOf(), files: ['/no/such/file'] })],

@@ -34,6 +34,8 @@ const READABLE: ReadonlySet<string> = new Set<SourceType>([
   'BF16',
   'F8_E4M3',
   'F8_E5M2',
+  'I4',
+  'F4_E2M1',
 ]);
 
 /** Returns the bits per element, or undefined for a dtype that safetensors does not define. */
@@ -41,7 +43,7 @@ export function dtypeBits(dtype: string): number | undefined {
   return BITS.get(dtype);
 }
 
-/** Returns true if weights of this dtype can be loaded; others are only listed. */
-export function isSourceType(dtype: string): dtype is SourceType {
-  return READABLE.has(dtype) || isBlockType(dtype);
+/** Returns true if weights of this dtype can be loaded; others are only listed. I8 requires scales. */
+export function isSourceType(dtype: string, scaled = false): dtype is SourceType {
+  return READABLE.has(dtype) || isBlockType(dtype) || (scaled && dtype === 'I8');
 }

@@ -3,6 +3,7 @@ import { defined } from '../../defined.js';
 import { withAverages } from '../weights/ema.js';
 import type { TensorIndex } from '../weights/tensor-index.js';
 import type { GgufMetadata } from './gguf-metadata.js';
+import { withScales } from './scaled-weights.js';
 import { readShards } from './shards.js';
 import type { TorchOptions } from './torch/read-torch.js';
 import { readWeightFile, type WeightFile } from './weight-file.js';
@@ -27,11 +28,15 @@ export type OpenWeightsOptions = TorchOptions;
  */
 export async function openWeights(path: string, options: OpenWeightsOptions = {}): Promise<Weights> {
   const { files, tensors, averaged, metadata } = await readAll(path, options);
+  const notes = new Map(files.toReversed().flatMap((file) => [...(file.notes ?? [])]));
   return {
     files: files.map(({ path, size }) => ({ path, size })),
-    tensors: options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
+    tensors: await withScales(
+      options.ema && !averaged ? withAverages(tensors, resolve(path)) : tensors,
+      notes.get('_quantization_metadata'),
+    ),
     ...defined({ metadata }),
-    notes: new Map(files.toReversed().flatMap((file) => [...(file.notes ?? [])])),
+    notes,
   };
 }
 

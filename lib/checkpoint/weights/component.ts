@@ -1,4 +1,10 @@
-import type { StorageType, WeightPlan, WeightPlanEntry, WeightRequirement } from '../../binding/types.js';
+import type {
+  StorageType,
+  WeightPlan,
+  WeightPlanEntry,
+  WeightRequirement,
+  WeightScale,
+} from '../../binding/types.js';
 import { defined } from '../../defined.js';
 import { SafelightError } from '../../errors.js';
 import { elementCount } from '../../tensor/shape.js';
@@ -7,7 +13,7 @@ import { blockOf } from '../formats/gguf-types.js';
 import { verifyTensors } from '../formats/verify.js';
 import type { CanonicalPart, Naming } from '../naming/naming.js';
 import { isBlockType, sameShape, storageFor } from './storage.js';
-import { formatShape, type TensorIndex, type TensorInfo } from './tensor-index.js';
+import { formatShape, type TensorIndex, type TensorInfo, type TensorScale } from './tensor-index.js';
 
 /** A canonical parameter and its tensor in the file. */
 export interface Parameter {
@@ -47,7 +53,7 @@ export class ComponentWeights {
           part.name,
           defined({ tensor, shape: transformed(tensor.shape, transform), transform }),
         );
-        used.add(tensor.name);
+        for (const { name } of [tensor, ...(tensor.scale?.tensors ?? [])]) used.add(name);
       }
     }
     this.parameters = parameters;
@@ -96,8 +102,8 @@ export class ComponentWeights {
     const entries = requirements.map((requirement): WeightPlanEntry => {
       const { tensor, transform, shape } = this.parameter(requirement.name);
       if (!sameShape(shape, requirement.shape)) throw this.mismatch(requirement, tensor, shape);
-      if (!isSourceType(tensor.dtype)) throw this.unreadable(requirement.name, tensor.dtype);
-      if (tensor.dtype.startsWith('F8')) this.refuseScaled(requirement.name, tensor);
+      const { dtype, scale } = tensor;
+      if (!isSourceType(dtype, scale !== undefined)) throw this.unreadable(requirement.name, dtype);
       const beyond = this.goesBeyondRows(requirement.name, tensor, transform);
       const file = files.get(tensor.file) ?? files.size;
       files.set(tensor.file, file);
@@ -108,15 +114,16 @@ export class ComponentWeights {
           file,
           offset: tensor.offset,
           length: tensor.length,
-          type: tensor.dtype,
+          type: dtype,
           // One block per row, as `withRowBlocks` expects.
           shape: beyond
             ? [elementCount(tensor.shape) / blockOf(tensor.dtype), blockOf(tensor.dtype)]
             : tensor.shape,
           strides: tensor.strides,
+          scale: scale && withoutTensors(scale),
         }),
         transform,
-        storage: storageFor(requirement, beyond ? 'F16' : tensor.dtype, storage, transform),
+        storage: storageFor(requirement, beyond ? 'F16' : dtype, storage, transform),
       });
     });
     return { files: [...files.keys()], entries };
@@ -128,7 +135,10 @@ export class ComponentWeights {
    */
   async verify(entries: readonly WeightPlanEntry[], signal?: AbortSignal): Promise<void> {
     await verifyTensors(
-      entries.map(({ name }) => this.parameter(name).tensor),
+      entries.flatMap(({ name }) => {
+        const { tensor } = this.parameter(name);
+        return [tensor, ...(tensor.scale?.tensors ?? [])];
+      }),
       signal,
     );
   }
@@ -149,7 +159,7 @@ export class ComponentWeights {
   private unreadable(name: string, dtype: string): SafelightError {
     return new SafelightError(
       'UNSUPPORTED_MODEL',
-      `${this.describe(name)} is stored as ${dtype}, which cannot be loaded; use a model in F32, F16, BF16, F8 or a quantized GGUF type`,
+      `${this.describe(name)} is stored as ${dtype}, which cannot be loaded; use a model in F32, F16, BF16, F8, I8 with scales, or a quantized GGUF type`,
     );
   }
 
@@ -164,19 +174,6 @@ export class ComponentWeights {
     );
   }
 
-  /** Rejects F8 weights with separate scale factors, which would load with silently wrong values. */
-  private refuseScaled(name: string, { name: source }: TensorInfo): void {
-    const place = source.replace(/\.[^.]*$/, '');
-    for (const leaf of ['scale_weight', 'weight_scale']) {
-      if (this.tensors.has(`${place}.${leaf}`)) {
-        throw new SafelightError(
-          'UNSUPPORTED_MODEL',
-          `${this.describe(name)} is scaled by "${place}.${leaf}", and scaled F8 is not supported; use a model in F16 or unscaled F8`,
-        );
-      }
-    }
-  }
-
   private describe(name: string): string {
     return `"${this.parameters.get(name)?.tensor.name ?? this.naming.source(name)}"${this.alias(name)} in ${this.where}`;
   }
@@ -184,6 +181,10 @@ export class ComponentWeights {
   private alias(name: string): string {
     return this.naming.source(name) === name ? '' : ` (${name})`;
   }
+}
+
+function withoutTensors({ tensors: _, ...scale }: TensorScale): WeightScale {
+  return scale;
 }
 
 function transformed(shape: readonly number[], transform: CanonicalPart['transform']): readonly number[] {

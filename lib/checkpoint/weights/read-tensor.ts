@@ -58,27 +58,35 @@ export async function readRow(tensor: TensorInfo, row: number): Promise<Float32A
  * @throws as `readValues`, INVALID_FILE for more than one number
  */
 export async function readScalars(tensors: readonly TensorInfo[]): Promise<number[]> {
+  const readers = tensors.map(({ name, file, shape, dtype }) => {
+    if (shape.some((side) => side !== 1)) {
+      throw new SafelightError(
+        'INVALID_FILE',
+        `"${name}" in ${file} has shape ${formatShape(shape)}, expected a single number; the file is damaged: download it again`,
+      );
+    }
+    return readerOf(name, file, dtype);
+  });
+  const values = await readBytes(tensors.map((tensor, i) => ({ ...tensor, length: readers[i]!.bytes })));
+  return values.map((bytes, i) => readers[i]!.read(new DataView(bytes.buffer), 0));
+}
+
+/** Reads the bytes of tensors, opening each file once. The caller limits their lengths. @throws as `readValues` */
+export async function readBytes(tensors: readonly TensorInfo[]): Promise<Uint8Array<ArrayBuffer>[]> {
   await verifyTensors(tensors);
   const handles = new Map<string, FileHandle>();
   try {
-    const values: number[] = [];
-    for (const { name, file, shape, dtype, offset } of tensors) {
-      if (shape.some((side) => side !== 1)) {
-        throw new SafelightError(
-          'INVALID_FILE',
-          `"${name}" in ${file} has shape ${formatShape(shape)}, expected a single number; the file is damaged: download it again`,
-        );
-      }
-      const { bytes, read } = readerOf(name, file, dtype);
+    const values: Uint8Array<ArrayBuffer>[] = [];
+    for (const { file, offset, length } of tensors) {
       const handle = handles.get(file) ?? (await openRegular(file)).handle;
       handles.set(file, handle);
-      const value = new Uint8Array(bytes);
+      const bytes = new Uint8Array(length);
       try {
-        await readFully(handle, value, offset, file);
+        await readFully(handle, bytes, offset, file);
       } catch (error) {
         throw fileError(file, error);
       }
-      values.push(read(new DataView(value.buffer), 0));
+      values.push(bytes);
     }
     return values;
   } finally {

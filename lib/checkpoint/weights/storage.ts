@@ -40,6 +40,9 @@ const DEFAULT_STORAGE: Readonly<Record<Exclude<SourceType, BlockType>, StorageTy
   BF16: 'bf16',
   F8_E4M3: 'f16',
   F8_E5M2: 'f16',
+  I8: 'f16',
+  I4: 'f16',
+  F4_E2M1: 'f16',
 };
 
 /** Quantized types by their names in files: `q4_K` for `Q4_K`, lower case for all others. */

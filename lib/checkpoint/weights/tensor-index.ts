@@ -1,3 +1,5 @@
+import type { WeightScale } from '../../binding/types.js';
+
 /** The location, type and shape of a tensor in a file. */
 export interface TensorInfo {
   /** Name in the file. */
@@ -18,6 +20,13 @@ export interface TensorInfo {
   readonly strides?: readonly number[];
   /** Checksum of the record around the tensor, if its file has one that is not verified yet. */
   readonly checksum?: Checksum;
+  /** Scales by which its values are multiplied; `shape` and `dtype` are then those of the codes. */
+  readonly scale?: TensorScale;
+}
+
+/** The scales of a tensor of codes, and the tensors that contain or describe them. */
+export interface TensorScale extends WeightScale {
+  readonly tensors: readonly TensorInfo[];
 }
 
 export interface Checksum {

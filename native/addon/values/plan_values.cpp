@@ -33,6 +33,10 @@ const std::map<std::string, source_type> & source_types() {
         all["F64"] = source_type::f64;
         all["F8_E4M3"] = source_type::f8_e4m3;
         all["F8_E5M2"] = source_type::f8_e5m2;
+        all["F8_E8M0"] = source_type::f8_e8m0;
+        all["I8"] = source_type::i8;
+        all["I4"] = source_type::i4;
+        all["F4_E2M1"] = source_type::f4_e2m1;
         return all;
     }();
     return types;
@@ -41,6 +45,21 @@ const std::map<std::string, source_type> & source_types() {
 const std::map<std::string, ggml_type> & storage_types() {
     static const auto types = types_by_name<ggml_type>([](int c) { return c; });
     return types;
+}
+
+weight_scale to_scale(const Napi::Value & value, const std::string & name) {
+    Napi::Object from = object(value, "the scale of " + name);
+    weight_scale out;
+    out.type = one_of(from.Get("type"), "the type of the scale of " + name, source_types());
+    out.offset = natural(from.Get("offset"), "the offset of the scale of " + name);
+    out.count = integer(from.Get("count"), "the number of scales of " + name);
+    const auto optional = [&](const char * key) {
+        return from.Has(key) ? integer(from.Get(key), "the scale of " + name) : 0;
+    };
+    out.block = optional("block");
+    out.factor = static_cast<uint64_t>(optional("factor"));
+    out.rotation = optional("rotation");
+    return out;
 }
 
 weight_entry to_entry(const Napi::Value & value) {
@@ -59,6 +78,8 @@ weight_entry to_entry(const Napi::Value & value) {
     if (source.Has("strides")) {
         out.strides = to_shape(source.Get("strides"), "the strides of " + out.name);
     }
+
+    if (source.Has("scale")) out.scale = to_scale(source.Get("scale"), out.name);
 
     Napi::Value transform = from.Get("transform");
     if (!transform.IsUndefined()) {

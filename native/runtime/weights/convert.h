@@ -18,9 +18,9 @@ void encode(ggml_type type, const float * from, void * to, int64_t count, int64_
 // Returns true if the file's type and the storage type have the same byte representation.
 bool same_bytes(source_type from, ggml_type to);
 
-// Converts rows [begin, end) of the transformed weight, as a matrix with `row` columns, into `to`. `from` is
-// the entry's first byte in the file.
-void convert_rows(const weight_entry & entry, const std::byte * from, int64_t row, int64_t begin, int64_t end,
+// Converts rows [begin, end) of the transformed weight, as a matrix with `row` columns, into `to`. `file` is
+// the first byte of the entry's file.
+void convert_rows(const weight_entry & entry, const std::byte * file, int64_t row, int64_t begin, int64_t end,
                   void * to);
 
 }  // namespace safelight

@@ -51,7 +51,7 @@ std::vector<float> read_rows(const weight_entry & entry, const mapped_file & fil
     weight_entry expanded = entry;
     expanded.storage = GGML_TYPE_F32;
     std::vector<float> out(static_cast<size_t>((rows.end - rows.begin) * rows.row));
-    convert_rows(expanded, file.data() + entry.offset, rows.row, rows.begin, rows.end, out.data());
+    convert_rows(expanded, file.data(), rows.row, rows.begin, rows.end, out.data());
     return out;
 }
 

@@ -62,6 +62,40 @@ bool length_matches(const weight_entry & entry) {
     return stored > 0 && static_cast<uint64_t>(stored * size) == entry.length;
 }
 
+bool is_power_of_4(int64_t n) {
+    return n > 1 && (n & (n - 1)) == 0 && n % 3 == 1;
+}
+
+// Blocks of scales are stored in tiles of 128 rows and 4 blocks (NVIDIA's layout of block scaling factors).
+int64_t tiled_scales(int64_t rows, int64_t blocks) {
+    return (rows + 127) / 128 * 128 * ((blocks + 3) / 4 * 4);
+}
+
+void check_scale(const weight_entry & entry, uint64_t file_size) {
+    const weight_scale & s = *entry.scale;
+    if (!entry.strides.empty() || entry.op == weight_entry::transform::transpose) {
+        throw_invalid(entry, "scales a transposed or strided source");
+    }
+    const int64_t rows = entry.source_dims[0], width = element_count(entry.source_dims, 1);
+    const bool fits = s.block == 0  ? s.count == 1 || s.count == rows
+                      : s.block > 0 ? width % s.block == 0 && s.count == tiled_scales(rows, width / s.block)
+                                    : false;
+    if (!fits || block_elements(s.type) != 1) {
+        throw_invalid(entry, "has " + std::to_string(s.count) + " scales, which do not match the shape " +
+                                 to_string(entry.source_dims));
+    }
+    if (s.rotation != 0 && (!is_power_of_4(s.rotation) || width % s.rotation != 0)) {
+        throw_invalid(entry, "rotates groups of " + std::to_string(s.rotation) + " of " +
+                                 std::to_string(width) + " columns");
+    }
+    const auto size = static_cast<uint64_t>(s.count) * block_bytes(s.type);
+    if (s.offset > file_size || size > file_size - s.offset ||
+        (s.factor != 0 && (s.factor > file_size || sizeof(float) > file_size - s.factor))) {
+        throw_invalid(entry, "has scales outside of its file");
+    }
+    if (width % block_elements(entry.type) != 0) throw_invalid(entry, "has rows that share a byte");
+}
+
 // Selected rows must consist of whole blocks, and types that cannot be encoded must be copied unchanged.
 void check_blocks(const weight_entry & entry) {
     int64_t row = entry.source_dims.size() > 1 ? entry.source_dims.back() : 1;
@@ -81,7 +115,8 @@ void check_blocks(const weight_entry & entry) {
 }  // namespace
 
 int64_t block_elements(source_type type) {
-    return type < source_type::f8_e4m3 ? ggml_blck_size(static_cast<ggml_type>(type)) : 1;
+    if (type < source_type::f8_e4m3) return ggml_blck_size(static_cast<ggml_type>(type));
+    return type == source_type::i4 || type == source_type::f4_e2m1 ? 2 : 1;
 }
 
 size_t block_bytes(source_type type) {
@@ -120,6 +155,7 @@ void check_entry(const weight_entry & entry, uint64_t file_size) {
                                  " bytes, which does not match the shape " + to_string(entry.source_dims));
     }
     check_blocks(entry);
+    if (entry.scale) check_scale(entry, file_size);
     shape dims = transformed(entry);
     if (element_count(entry.dims) != element_count(dims) || without_ones(entry.dims) != without_ones(dims)) {
         throw error("SHAPE_MISMATCH", "The weight plan of " + entry.name + " declares the shape " +

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ enum class source_type : int {
     bf16 = GGML_TYPE_BF16,
     f8_e4m3 = GGML_TYPE_COUNT,
     f8_e5m2,
+    f8_e8m0,  // 2^(e - 127), a scale
+    i8,
+    i4,       // signed, two in a byte, the first in its lower half
+    f4_e2m1,  // two in a byte, the first in its upper half
 };
 
 // Elements and bytes of a block: those of one number, or of a block of a quantized type.
@@ -29,6 +34,17 @@ size_t bytes_of(source_type type, int64_t count);
 // from a file unchanged.
 bool encodable(ggml_type type);
 
+// Scales of a weight whose source has codes: a value is code * scale * factor, and each run of `rotation`
+// columns is then multiplied by a Hadamard matrix. WeightScale in lib/binding/types.ts.
+struct weight_scale {
+    source_type type = source_type::f32;
+    uint64_t offset = 0;   // bytes in the entry's file
+    int64_t count = 0;     // 1, one per row, or those of all blocks
+    int64_t block = 0;     // columns per scale; 0: whole rows
+    uint64_t factor = 0;   // offset of an f32 in the file; 0: none
+    int64_t rotation = 0;  // a power of 4; 0: none
+};
+
 // Source, transform and storage type of a parameter; WeightPlanEntry in lib/binding/types.ts.
 struct weight_entry {
     enum class transform { none, rows, transpose };
@@ -40,6 +56,7 @@ struct weight_entry {
     source_type type = source_type::f32;
     shape source_dims;
     shape strides;  // in elements; empty if the source is contiguous
+    std::optional<weight_scale> scale;
     transform op = transform::none;
     int64_t row_begin = 0, row_end = 0;  // for `rows`: the rows to select
     int64_t groups = 1;                  // for `rows`: equal groups of source rows, selected from in each

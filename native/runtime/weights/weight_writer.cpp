@@ -34,7 +34,6 @@ struct source {
 struct piece {
     const weight_entry * entry;
     source * origin;
-    const std::byte * from;
     uint64_t to;  // offset of the entry in the output file
     int64_t row, begin, end;
 };
@@ -82,7 +81,6 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
 // Appends the pieces of an entry to `out`; a single one unless it is divisible.
 void append_pieces(const weight_entry & entry, source & origin, uint64_t to, bool divisible,
                    std::vector<piece> & out) {
-    const std::byte * from = origin.file->data() + entry.offset;
     bool transposed = entry.op == weight_entry::transform::transpose;
     int64_t row = transposed ? entry.source_dims[0] : entry.dims.back();
     if (row % ggml_blck_size(entry.storage) != 0) {
@@ -94,7 +92,7 @@ void append_pieces(const weight_entry & entry, source & origin, uint64_t to, boo
     int64_t rows = element_count(entry.dims) / row;
     int64_t step = divisible ? std::max<int64_t>(1, piece_elements / row) : rows;
     for (int64_t begin = 0; begin < rows; begin += step) {
-        out.push_back({&entry, &origin, from, to, row, begin, std::min(rows, begin + step)});
+        out.push_back({&entry, &origin, to, row, begin, std::min(rows, begin + step)});
         origin.pieces_left++;
     }
 }
@@ -104,7 +102,7 @@ void convert_changed(const piece & p, const value_changes & changes, std::byte *
     weight_entry expanded = *p.entry;
     expanded.storage = GGML_TYPE_F32;
     std::vector<float> values(static_cast<size_t>((p.end - p.begin) * p.row));
-    convert_rows(expanded, p.from, p.row, p.begin, p.end, values.data());
+    convert_rows(expanded, p.origin->file->data(), p.row, p.begin, p.end, values.data());
     changes.apply(*p.entry, {p.row, p.begin, p.end}, values);
     encode(p.entry->storage, values.data(), to, static_cast<int64_t>(values.size()), p.row);
 }
@@ -147,7 +145,7 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
         if (options.changes != nullptr && options.changes->contain(*p.entry)) {
             convert_changed(p, *options.changes, bytes.data());
         } else {
-            convert_rows(*p.entry, p.from, p.row, p.begin, p.end, bytes.data());
+            convert_rows(*p.entry, p.origin->file->data(), p.row, p.begin, p.end, bytes.data());
         }
         output.write(bytes, p.to + bytes_of_rows(p, p.begin));
         if (--p.origin->pieces_left == 0) {

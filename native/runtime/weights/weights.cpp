@@ -19,18 +19,18 @@ constexpr int64_t piece_elements = 1 << 17;
 // Consecutive rows of one parameter, converted by one thread.
 struct piece {
     const weight_entry * entry;
-    const std::byte * from;
+    const std::byte * file;
     tensor to;
     int64_t row, begin, end;
 };
 
 // Appends the pieces of an entry to `out`.
-void append_pieces(const weight_entry & entry, const std::byte * from, tensor to, std::vector<piece> & out) {
+void append_pieces(const weight_entry & entry, const std::byte * file, tensor to, std::vector<piece> & out) {
     int64_t row = entry.op == weight_entry::transform::transpose ? entry.source_dims[0] : to->ne[0];
     int64_t rows = ggml_nelements(to) / row;
     int64_t step = std::max<int64_t>(1, piece_elements / row);
     for (int64_t begin = 0; begin < rows; begin += step) {
-        out.push_back({&entry, from, to, row, begin, std::min(rows, begin + step)});
+        out.push_back({&entry, file, to, row, begin, std::min(rows, begin + step)});
     }
 }
 
@@ -42,11 +42,11 @@ size_t bytes_of_rows(const piece & p, int64_t rows) {
 void convert(const piece & p, std::mutex & device) {
     size_t offset = bytes_of_rows(p, p.begin), size = bytes_of_rows(p, p.end - p.begin);
     if (ggml_backend_buffer_is_host(p.to->buffer)) {
-        convert_rows(*p.entry, p.from, p.row, p.begin, p.end, static_cast<std::byte *>(p.to->data) + offset);
+        convert_rows(*p.entry, p.file, p.row, p.begin, p.end, static_cast<std::byte *>(p.to->data) + offset);
         return;
     }
     std::vector<std::byte> staging(size);
-    convert_rows(*p.entry, p.from, p.row, p.begin, p.end, staging.data());
+    convert_rows(*p.entry, p.file, p.row, p.begin, p.end, staging.data());
     std::lock_guard<std::mutex> lock(device);
     ggml_backend_tensor_set(p.to, staging.data(), offset, size);
 }
@@ -105,7 +105,7 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
             t->buffer = file_buffers.at(entries[i]->file);
             done += entries[i]->length;
         } else {
-            append_pieces(*entries[i], file + entries[i]->offset, t, pieces);
+            append_pieces(*entries[i], file, t, pieces);
         }
     }
     buffer_.allocate(opts.device, "The model's weights");
