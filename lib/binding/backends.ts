@@ -10,8 +10,16 @@ import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './typ
  * The first call opens the devices of installed GPU backends in a child process.
  */
 export function backends(): BackendInfo[] {
-  const cpu = guarded(() => addon().backends()).map((device) => ({ ...device, opens: true }));
-  return [...cpu, ...gpuBackends.flatMap(devicesOf)];
+  return [...cpuDevices(), ...gpuBackends.flatMap(devicesOf)];
+}
+
+/** Returns the instruction set of the CPU's kernels, such as `avx2`. */
+export function cpuKernels(): string | undefined {
+  return cpuDevices().find(({ name }) => name === 'cpu')?.kernels;
+}
+
+function cpuDevices(): BackendInfo[] {
+  return guarded(() => addon().backends()).map((device) => ({ ...device, opens: true }));
 }
 
 /** Returns the number of physical cores available to this process, the default number of threads. */

@@ -41,6 +41,9 @@ export type ReadOnlyType =
   | ('q4_1' | 'q5_1' | 'q2_K' | 'q3_K' | 'iq1_s' | 'iq1_m' | 'iq2_xxs' | 'iq2_xs' | 'iq2_s' | 'iq3_xxs')
   | ('iq3_s' | 'iq4_nl' | 'iq4_xs' | 'tq1_0' | 'tq2_0' | 'mxfp4' | 'nvfp4' | 'q1_0');
 
+/** Number formats of products. */
+export type Products = 'f32' | 'bf16';
+
 /** Quantized types with GGUF's names. */
 export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> | ReadOnlyType>;
 
@@ -252,7 +255,7 @@ export interface ModuleOptions {
   /** Builds graphs from stock ggml operations only, as on other backends; the reference for the kernels of the CPU. */
   readonly stockOps?: boolean;
   /** Number format of products, with sums in f32; default `f32`. */
-  readonly precision?: 'f32' | 'bf16';
+  readonly precision?: Products;
   /**
    * Leaves weights in their mapped files if the CPU can use the file's bytes: this takes no private memory and no time
    * to load, but truncating the file ends the process (SIGBUS).

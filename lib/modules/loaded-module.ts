@@ -1,5 +1,6 @@
 import { type ChosenBackend, chooseBackend } from '../binding/backends.js';
 import { NativeModule, requirements } from '../binding/module.js';
+import { productsOf } from '../binding/products.js';
 import type { ModuleInput, TensorRef } from '../binding/tensor-ref.js';
 import type {
   MemoryInfo,
@@ -224,7 +225,7 @@ async function loadPlanned(
   config: NativeConfig,
   weights: ComponentWeights,
   { plan, packed, where, mapped, hostWeights, bytes }: PlannedModule,
-  { threads = 0, stockOps, precision, memory, signal, onProgress }: LoadOptions,
+  { threads = 0, stockOps, precision = 'f32', memory, signal, onProgress }: LoadOptions,
 ): Promise<NativeModule> {
   const need = { label: weights.label, bytes };
   checkFit(
@@ -246,7 +247,7 @@ async function loadPlanned(
         hostWeights: hostWeights || undefined,
         threads,
         stockOps,
-        precision,
+        precision: productsOf(precision, where.backend, stockOps),
         releaseBuffers: memory === 'lean' || undefined,
         mapWeights: mapped || undefined,
         signal,

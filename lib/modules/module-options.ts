@@ -7,8 +7,8 @@ import type { OnWarning } from '../warnings.js';
 export const memoryModes = ['fast', 'balanced', 'lean'] as const;
 export type MemoryMode = (typeof memoryModes)[number];
 
-/** Number formats of products. */
-export const precisions = ['f32', 'bf16'] as const;
+/** Number formats of products that can be requested. */
+export const precisions = ['f32', 'bf16', 'auto'] as const;
 export type Precision = (typeof precisions)[number];
 
 /** Options for loading a module. */
@@ -21,7 +21,10 @@ export interface LoadOptions {
   readonly threads?: number | undefined;
   /** Uses only the stock ggml operations, as on GPUs; the reference that Safelight's CPU kernels are tested against. */
   readonly stockOps?: boolean | undefined;
-  /** Number format of the CPU's products, with sums in f32: `f32` (the default) or `bf16` (docs/precision.md). */
+  /**
+   * Number format of the CPU's products, with sums in f32: `f32` (the default), `bf16`, or `auto`, which is bf16 on
+   * processors with units for it (docs/precision.md).
+   */
   readonly precision?: Precision | undefined;
   /**
    * `balanced` (the default) reads weights into memory and encodes and decodes images in tiles of 1024 pixels. `fast`

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it, test } from 'vitest';
-import { backends } from '../../lib/binding/backends.js';
+import { cpuKernels } from '../../lib/binding/backends.js';
 import { starterModel } from '../../lib/checkpoint/open.js';
 import { openModel } from '../../lib/families/registry.js';
 import { parseParameters } from '../../lib/image/parameters.js';
@@ -85,6 +85,18 @@ describe('precision bf16', () => {
     expect((await load({ precision: 'f32' })).info.products).toBe('f32');
   });
 
+  it('is chosen by auto on processors with units for bf16', async () => {
+    const products = cpuKernels() === 'avx512bf16' ? 'bf16' : 'f32';
+    expect((await load({ precision: 'auto' })).info).toMatchObject({ precision: 'auto', products });
+    const chosen = await imageOf({ precision: 'auto' });
+    expect(chosen.data).toEqual((await imageOf({ precision: products })).data);
+    expect(parseParameters(chosen.parameters).fields.Precision).toBe(
+      products === 'bf16' ? 'bf16' : undefined,
+    );
+    const stock = await load({ precision: 'auto', stockOps: true });
+    expect(stock.info.products).toBe('f32');
+  });
+
   it('has no effect on stock operations', async () => {
     const stock = await load({ precision: 'bf16', stockOps: true });
     expect(stock.info).toMatchObject({ precision: 'bf16', products: 'f32' });
@@ -119,30 +131,28 @@ test('rounds the products of a U-Net, but not its first and last convolution and
   expect(error).toBeLessThan(0.05);
 });
 
+/** Runs the CLI with the kernels of an instruction set. Returns its report and the pixels of the image. */
+async function generateWith(isa: string, precision: string): Promise<{ report: object; pixels: Buffer }> {
+  const file = join(folder, `${isa}-${precision}.png`);
+  const options = ['--seed', '3', '--steps', '6', '--precision', precision, '-o', file, '--json', '-q'];
+  const out = execFileSync(process.execPath, [MAIN, 'generate', 'a red apple', ...options], {
+    env: { ...process.env, SAFELIGHT_ISA: isa },
+    encoding: 'utf8',
+  });
+  return { report: JSON.parse(out), pixels: await sharp(readFileSync(file)).raw().toBuffer() };
+}
+
 test('is the same with units for bf16 and without, up to the order of sums', async () => {
-  const isa = backends().find(({ name }) => name === 'cpu')?.kernels;
-  const run = async (selected: string): Promise<Buffer> => {
-    const file = join(folder, `${selected}.png`);
-    const args = [
-      MAIN,
-      'generate',
-      'a red apple',
-      '--seed',
-      '3',
-      '--steps',
-      '6',
-      '--precision',
-      'bf16',
-      '-o',
-      file,
-    ];
-    const out = execFileSync(process.execPath, [...args, '--json', '-q'], {
-      env: { ...process.env, SAFELIGHT_ISA: selected },
-      encoding: 'utf8',
-    });
-    expect(JSON.parse(out)).toMatchObject({ precision: 'bf16', products: 'bf16' });
-    return sharp(readFileSync(file)).raw().toBuffer();
-  };
-  const portable = await run('portable');
-  expect(meanDifference(await run(isa!), portable)).toBeLessThan(1);
+  const [native, portable] = [
+    await generateWith(cpuKernels()!, 'bf16'),
+    await generateWith('portable', 'bf16'),
+  ];
+  for (const { report } of [native, portable])
+    expect(report).toMatchObject({ precision: 'bf16', products: 'bf16' });
+  expect(meanDifference(native.pixels, portable.pixels)).toBeLessThan(1);
+});
+
+test('auto selects f32 without units for bf16', async () => {
+  const { report } = await generateWith('portable', 'auto');
+  expect(report).toMatchObject({ precision: 'auto', products: 'f32' });
 });

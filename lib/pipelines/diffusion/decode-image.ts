@@ -9,6 +9,7 @@ import { exactOptionsOf, parametersOf } from '../metadata.js';
 import type { Settings } from '../options.js';
 import { codecOf } from './codec-of.js';
 import type { Plan } from './plan.js';
+import { productsOfModel } from './products.js';
 import type { HashFields } from './prompts/adapter-hashes.js';
 
 /** An image that is sampled but not decoded. */
@@ -30,14 +31,14 @@ export async function decodeOne(
   { plan, latent, seeds, hashes }: SampledImage,
   late: AbortSignal | undefined,
 ): Promise<GeneratedImage> {
-  const { precision } = loaded.moduleSettings;
+  const products = productsOfModel(loaded);
   const image = await plan.finish(await imageOf(loaded, settings, latent, late));
   return new GeneratedImage(image, {
     seed: seeds.seed,
     latent,
     parameters: parametersOf(loaded.facts, settings, plan, seeds, {
       ...(await hashes),
-      ...(precision === 'f32' ? {} : { Precision: precision }),
+      ...(products === 'f32' ? {} : { Precision: products }),
     }),
     exactOptions: exactOptionsOf(loaded.facts, settings, plan, seeds),
   });

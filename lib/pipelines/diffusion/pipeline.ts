@@ -1,6 +1,6 @@
 /** Pipeline of diffusion models: text to image, image to image, inpainting, and their individual stages. */
 
-import type { MemoryInfo, NodeInfo } from '../../binding/types.js';
+import type { MemoryInfo, NodeInfo, Products } from '../../binding/types.js';
 import { starterModel } from '../../checkpoint/open.js';
 import type { Chunk } from '../../conditioning/chunks.js';
 import type { Encoding } from '../../conditioning/prompt-encoder.js';
@@ -23,6 +23,7 @@ import { listNodes, type NodesOptions } from '../trace/nodes.js';
 import { type TapOptions, tapStage } from '../trace/tap.js';
 import { type DenoiseOptions, denoiseStage } from './denoise-stage.js';
 import type { GenerateResult } from './generation.js';
+import { productsOfModel } from './products.js';
 import { generateEach } from './prompts/prompt-sequence.js';
 import {
   type DecodeOptions,
@@ -59,7 +60,7 @@ export interface PipelineInfo {
   /** Number format of products that was requested. */
   readonly precision: Precision;
   /** Number format that products have with the modules loaded so far: GPUs and stock operations compute in f32. */
-  readonly products: Precision;
+  readonly products: Products;
 }
 
 /**
@@ -87,9 +88,8 @@ export class Pipeline implements AsyncDisposable {
 
   /** Properties of the model. @throws DISPOSED */
   get info(): PipelineInfo {
-    const { facts, source, moduleSettings } = this.open();
-    const { precision, stockOps } = moduleSettings;
-    const isOnCpu = Object.values(this.memory()).every(({ backend }) => backend === 'cpu');
+    const loaded = this.open();
+    const { facts, source, moduleSettings } = loaded;
     return {
       path: source.path,
       name: facts.name,
@@ -100,8 +100,8 @@ export class Pipeline implements AsyncDisposable {
       factor: facts.downsampleFactor,
       latentChannels: facts.latentChannels,
       modules: facts.modules,
-      precision,
-      products: isOnCpu && !stockOps ? precision : 'f32',
+      precision: moduleSettings.precision,
+      products: productsOfModel(loaded),
     };
   }
 

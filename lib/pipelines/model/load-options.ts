@@ -34,8 +34,9 @@ export interface LoadPipelineOptions extends OpenModelOptions, PromptFileOptions
    */
   readonly memory?: MemoryMode;
   /**
-   * Number format of the CPU's products, with sums in f32: `f32` (default), or `bf16`, which is faster on processors with
-   * AVX-512 BF16 and less exact (docs/precision.md). Runs with taps or edits, and GPUs, compute in f32.
+   * Number format of the CPU's products, with sums in f32: `f32` (default); `bf16`, which is faster on processors with
+   * AVX-512 BF16 and less exact (docs/precision.md); or `auto`, bf16 on such processors and f32 on others. Runs with
+   * taps or edits, and GPUs, compute in f32.
    */
   readonly precision?: Precision;
   /** Uses only the stock ggml operations, the reference of Safelight's CPU kernels. Default false. */
