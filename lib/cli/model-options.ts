@@ -28,6 +28,11 @@ export interface RunOptions {
   readonly precision?: Precision;
 }
 
+/** Returns those of the options that are set, without others of a command. */
+export function runOptions({ backend, storage, threads, memory, precision }: RunOptions): RunOptions {
+  return withoutUndefined<RunOptions>({ backend, storage, threads, memory, precision });
+}
+
 /** Folders and files that prompts and options refer to. */
 export interface PromptFileFlags {
   readonly loras?: string;

@@ -9,6 +9,7 @@ import {
   type PromptFileFlags,
   promptFiles,
   type RunOptions,
+  runOptions,
   withoutUndefined,
 } from './model-options.js';
 import type { Report } from './progress.js';
@@ -24,12 +25,11 @@ export async function openPipeline(
   },
 ): Promise<Pipeline> {
   const { Pipeline } = await import('../pipelines/diffusion/pipeline.js');
-  const { backend, storage, threads, memory, precision } = options;
   return Pipeline.load(
     options.model,
     withoutUndefined({
       ...openOptions(options),
-      ...{ backend, storage, threads, memory, precision },
+      ...runOptions(options),
       ...promptFiles(options),
       ...control,
     }),

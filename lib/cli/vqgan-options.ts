@@ -3,7 +3,13 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { encodeSizeFields, sampleFields } from '../options/declarations/autoregressive.js';
 import type { VqganPipeline } from '../pipelines/vqgan/vqgan-pipeline.js';
 import type { OnWarning } from '../warnings.js';
-import { addRunOptions, type CommonOptions, type RunOptions, withoutUndefined } from './model-options.js';
+import {
+  addRunOptions,
+  type CommonOptions,
+  type RunOptions,
+  runOptions,
+  withoutUndefined,
+} from './model-options.js';
 import { addOptionFlags } from './option-flags.js';
 import type { Report } from './progress.js';
 
@@ -50,7 +56,7 @@ export function addSamplingOptions(command: Command): Command {
 
 /** Loads the VQGAN pipeline that a command's options select. */
 export async function openVqgan(
-  { model, config, ema, variant, backend, storage, threads, memory, precision }: VqganFlags,
+  { model, config, ema, variant, ...options }: VqganFlags,
   control: {
     readonly signal: AbortSignal;
     readonly onProgress: (report: Report) => void;
@@ -60,6 +66,6 @@ export async function openVqgan(
   const { VqganPipeline } = await import('../pipelines/vqgan/vqgan-pipeline.js');
   return VqganPipeline.load(
     model,
-    withoutUndefined({ config, ema, variant, backend, storage, threads, memory, precision, ...control }),
+    withoutUndefined({ config, ema, variant, ...runOptions(options), ...control }),
   );
 }

@@ -9,7 +9,7 @@ import { storageTypes } from '../checkpoint/weights/storage.js';
 import { invalidOption } from '../errors.js';
 import { checkCallback, checkSignal, knownKeys, oneOf } from '../known-keys.js';
 import { type AnyTensor, Tensor } from '../tensor/tensor.js';
-import { type CallOptions, type LoadOptions, memoryModes, precisions } from './module-options.js';
+import { type CallOptions, type LoadOptions, loadKeys, memoryModes, precisions } from './module-options.js';
 
 const CALL_KEYS = ['signal', 'taps', 'overrides', 'timings', 'patches'];
 
@@ -96,17 +96,7 @@ export function checkEntry(entry: unknown, ...entries: string[]): void {
 /** Largest size accepted, so that a typing error does not plan a graph of terabytes. */
 const MAX_SIZE = 2 ** 20;
 
-const LOAD_KEYS = new Set([
-  'backend',
-  'storage',
-  'threads',
-  'stockOps',
-  'precision',
-  'memory',
-  'signal',
-  'onProgress',
-  'onWarning',
-]);
+const LOAD_KEYS: ReadonlySet<string> = new Set(loadKeys);
 
 /** @throws INVALID_OPTION */
 export function checkLoad(options: LoadOptions): void {

@@ -11,6 +11,20 @@ export type MemoryMode = (typeof memoryModes)[number];
 export const precisions = ['f32', 'bf16', 'auto'] as const;
 export type Precision = (typeof precisions)[number];
 
+/** Names of the options for loading a module, which pipelines have too. */
+export const loadKeys = [
+  'backend',
+  'storage',
+  'threads',
+  'stockOps',
+  'precision',
+  'memory',
+  'signal',
+  'onProgress',
+  'onWarning',
+] as const satisfies readonly (keyof LoadOptions)[];
+export type LoadKey = (typeof loadKeys)[number];
+
 /** Options for loading a module. */
 export interface LoadOptions {
   /** `auto` (the default) uses a GPU if one can be opened and has enough memory, otherwise the CPU. */

@@ -12,7 +12,8 @@ import { integer } from '../numbers.js';
 import { bytes, checkOutput, collectWarnings, duration, print, printJson, table } from '../output.js';
 import { createProgress } from '../progress.js';
 
-interface Flags extends CommonOptions {
+/** Options of a written model. */
+export interface WriteFlags extends CommonOptions {
   readonly storage?: ConvertStorage;
   readonly keep: readonly Keep[];
   readonly vae?: string;
@@ -20,6 +21,9 @@ interface Flags extends CommonOptions {
   readonly prediction?: 'eps' | 'v' | 'x0';
   readonly ema?: boolean;
   readonly threads?: number;
+}
+
+interface Flags extends WriteFlags {
   readonly lora: readonly LoraOption[];
 }
 

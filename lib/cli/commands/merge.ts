@@ -1,28 +1,21 @@
 /** `safelight merge`: merges two or three models into one file. */
 import { Command, Option } from 'commander';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
-import { type ConvertStorage, convertStorages, type Keep } from '../../tools/convert-types.js';
+import { convertStorages } from '../../tools/convert-types.js';
 import type { MergeOptions, MergeResult } from '../../tools/merge.js';
 import type { MergeMethod } from '../../tools/merge-plan.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
-import { addCommonOptions, type CommonOptions, withoutUndefined } from '../model-options.js';
+import { addCommonOptions, withoutUndefined } from '../model-options.js';
 import { decimal, integer } from '../numbers.js';
 import { bytes, checkOutput, duration, print, printJson } from '../output.js';
 import { createProgress } from '../progress.js';
-import { collectKeep, typeTable } from './convert.js';
+import { collectKeep, typeTable, type WriteFlags } from './convert.js';
 
-interface Flags extends CommonOptions {
+interface Flags extends WriteFlags {
   readonly method: MergeMethod;
   readonly alpha: number;
   readonly output?: string;
-  readonly storage?: ConvertStorage;
-  readonly keep: readonly Keep[];
-  readonly vae?: string;
-  readonly variant?: string;
-  readonly prediction?: 'eps' | 'v' | 'x0';
-  readonly ema?: boolean;
-  readonly threads?: number;
 }
 
 export function mergeCommand(): Command {

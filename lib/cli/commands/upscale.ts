@@ -9,7 +9,7 @@ import {
   addRunOptions,
   type CommonOptions,
   type RunOptions,
-  withoutUndefined,
+  runOptions,
 } from '../model-options.js';
 import { decimal, integer } from '../numbers.js';
 import { checkInput, collectWarnings, duration, print, printJson } from '../output.js';
@@ -66,21 +66,7 @@ export function upscaleCommand(): Command {
 }
 
 async function upscale(path: string, flags: Flags): Promise<void> {
-  const {
-    model,
-    upscalers,
-    output,
-    scale,
-    tile,
-    overlap,
-    backend,
-    storage,
-    threads,
-    memory,
-    precision,
-    json,
-    quiet,
-  } = flags;
+  const { model, upscalers, output, scale, tile, overlap, json, quiet } = flags;
   if (model === undefined) throw new UsageError('missing --model, the file of the model');
   await checkInput(path, 'image');
   await checkImageOutput(output, json);
@@ -94,7 +80,7 @@ async function upscale(path: string, flags: Flags): Promise<void> {
     const { image, info } = await interruptible(async (signal) => {
       const control = { signal, onProgress: progress.show };
       const upscaler = await Upscaler.load(file, {
-        ...withoutUndefined({ backend, storage, threads, memory, precision }),
+        ...runOptions(flags),
         ...control,
         onWarning: ({ code, message }) => warnings.add(code, message),
       });

@@ -6,6 +6,7 @@ import {
   addOfferedModels,
   addRunOptions,
   type RunOptions,
+  runOptions,
   withoutUndefined,
 } from '../model-options.js';
 import { integer } from '../numbers.js';
@@ -47,10 +48,10 @@ export function workerCommand(): Command {
 
 async function run(flags: Flags): Promise<void> {
   const { queue, model, models, starter, memoryBudget, idle, concurrency } = flags;
-  const { backend, storage, threads, memory, precision } = flags;
   const config: WorkerConfig = {
     ...{ queue, model, models, starter, memoryBudget, idle, concurrency },
-    ...withoutUndefined({ backend, storage, threads, memory, precision, previewVaes: flags.previewVae }),
+    ...runOptions(flags),
+    ...withoutUndefined({ previewVaes: flags.previewVae }),
     ...(flags.quiet ? {} : { log }),
   };
   const { startWorker } = await import('../../jobs/worker.js');

@@ -7,7 +7,6 @@ import { invalidOption, SafelightError } from '../../errors.js';
 import { type ModelKind, modelKind } from '../../families/registry.js';
 import { isModelName } from '../../hub/locate.js';
 import { Pipeline } from '../../pipelines/diffusion/pipeline.js';
-import type { LoadPipelineOptions } from '../../pipelines/model/load-options.js';
 import { openPromptFiles, type PromptFileOptions } from '../../pipelines/prompt-files.js';
 import { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
 import { checkGrid } from '../grid/check.js';
@@ -16,7 +15,7 @@ import { cellSchema, describeIssues, type JobLimits, type JobSchemas, jobSchemas
 import { type Job, type JobRequest, type JobType, jobTypes, kindOfJob } from '../types.js';
 import { type ModelEntry, ModelPool, type PoolOptions } from './pool.js';
 import { parsePreviewVaes } from './preview-vaes.js';
-import { type PooledUpscaler, Upscalers } from './upscalers.js';
+import { type PooledUpscaler, type SharedSettings, Upscalers } from './upscalers.js';
 
 export type LoadedModel = Pipeline | VqganPipeline | PooledUpscaler;
 
@@ -43,7 +42,7 @@ export interface CatalogModel extends ConfiguredModel {
   readonly kind: ModelKind | undefined;
 }
 
-export type Loading = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory' | 'precision'> &
+export type Loading = SharedSettings &
   PromptFileOptions & {
     /** `NAME=PATH`: the tiny autoencoder that decodes the previews of a model. */
     readonly previewVaes?: readonly string[] | undefined;
@@ -90,12 +89,7 @@ export class Catalog {
       models.map((model) => entryOf(model, loading, previewVaes.get(model.name))),
       pool,
     );
-    const { backend, storage, threads, memory, precision } = loading;
-    this.upscalers = new Upscalers(
-      openPromptFiles(loading).upscalers,
-      this.pool,
-      defined({ backend, storage, threads, memory, precision }),
-    );
+    this.upscalers = new Upscalers(openPromptFiles(loading).upscalers, this.pool, sharedSettings(loading));
   }
 
   /**
@@ -204,18 +198,21 @@ function entryOf(
     name,
     path,
     load: async (signal, onProgress) => {
-      const { backend, storage, threads, memory, precision, previewVaes: _, ...files } = loading;
       const options = {
-        ...defined({ backend, storage, threads, memory, precision }),
+        ...sharedSettings(loading),
         ...(signal ? { signal } : {}),
         ...(onProgress
           ? { onProgress: ({ step, steps }: { step: number; steps: number }) => onProgress(step, steps) }
           : {}),
       };
       const isVqgan = (kind ?? (await modelKind(path))) === 'codes';
-      return isVqgan
-        ? VqganPipeline.load(path, options)
-        : Pipeline.load(path, { ...options, ...files, ...defined({ previewVae }) });
+      if (isVqgan) return VqganPipeline.load(path, options);
+      const { previewVaes: _, ...settingsAndFiles } = loading;
+      return Pipeline.load(path, { ...settingsAndFiles, ...options, ...defined({ previewVae }) });
     },
   };
+}
+
+function sharedSettings({ backend, storage, threads, memory, precision }: Loading): SharedSettings {
+  return defined({ backend, storage, threads, memory, precision });
 }

@@ -47,7 +47,11 @@ export interface ListedUpscaler extends UpscalerEntry {
   readonly error?: unknown;
 }
 
-type Settings = Pick<LoadPipelineOptions, 'backend' | 'storage' | 'threads' | 'memory' | 'precision'>;
+/** Settings of all models of a server or worker. */
+export type SharedSettings = Pick<
+  LoadPipelineOptions,
+  'backend' | 'storage' | 'threads' | 'memory' | 'precision'
+>;
 
 export class Upscalers {
   private readonly facts = new FileCache(async (path) => (await openUpscaler(path)).facts);
@@ -56,7 +60,7 @@ export class Upscalers {
   constructor(
     private readonly folder: UpscalerFolder | undefined,
     private readonly pool: Leases,
-    private readonly settings: Settings,
+    private readonly settings: SharedSettings,
   ) {}
 
   /** True if the server has a folder of models. */

@@ -6,7 +6,13 @@ import type { OpenModelOptions } from '../../checkpoint/model-descriptor.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
-import { type MemoryMode, memoryModes, type Precision, precisions } from '../../modules/loaded-module.js';
+import {
+  loadKeys,
+  type MemoryMode,
+  memoryModes,
+  type Precision,
+  precisions,
+} from '../../modules/module-options.js';
 import * as check from '../../options/check.js';
 import type { OnWarning, Warnings } from '../../warnings.js';
 import { checkControl } from '../options.js';
@@ -50,24 +56,8 @@ export interface LoadPipelineOptions extends OpenModelOptions, PromptFileOptions
 }
 
 const KEYS: ReadonlySet<string> = new Set([
-  ...[
-    'backend',
-    'storage',
-    'threads',
-    'memory',
-    'stockOps',
-    'precision',
-    'parts',
-    'signal',
-    'onProgress',
-    'onWarning',
-    'variant',
-    'vae',
-    'previewVae',
-    'prediction',
-    'ema',
-    'config',
-  ],
+  ...loadKeys,
+  ...['parts', 'variant', 'vae', 'previewVae', 'prediction', 'ema', 'config'],
   ...promptFileKeys,
 ]);
 

@@ -3,6 +3,7 @@ import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import { checkCallback, checkSignal } from '../../known-keys.js';
 import type { MemoryMode } from '../../modules/loaded-module.js';
+import { type LoadKey, loadKeys } from '../../modules/module-options.js';
 import * as check from '../../options/check.js';
 import type { Warnings } from '../../warnings.js';
 import { checkLoadOptions, type LoadPipelineOptions } from '../model/load-options.js';
@@ -16,11 +17,7 @@ export interface UpscaleProgress {
   readonly elapsed: number;
 }
 
-export interface LoadUpscalerOptions
-  extends Pick<
-    LoadPipelineOptions,
-    'backend' | 'storage' | 'threads' | 'memory' | 'precision' | 'stockOps' | 'signal' | 'onWarning'
-  > {
+export interface LoadUpscalerOptions extends Omit<Pick<LoadPipelineOptions, LoadKey>, 'onProgress'> {
   readonly onProgress?: (progress: UpscaleProgress) => void;
 }
 
@@ -91,18 +88,7 @@ export function checkLoadUpscalerOptions(options: LoadUpscalerOptions): {
   readonly onProgress: LoadUpscalerOptions['onProgress'];
   readonly warnings: Warnings;
 } {
-  const keys = [
-    'backend',
-    'storage',
-    'threads',
-    'memory',
-    'precision',
-    'stockOps',
-    'signal',
-    'onProgress',
-    'onWarning',
-  ];
-  check.knownKeys('options', options, new Set(keys));
+  check.knownKeys('options', options, new Set(loadKeys));
   const { onProgress, ...others } = options;
   const { modules, signal, warnings } = checkLoadOptions(others);
   checkCallback('onProgress', onProgress);

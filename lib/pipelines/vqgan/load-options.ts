@@ -2,26 +2,14 @@
 import { invalidOption } from '../../errors.js';
 import type { ModuleSettings } from '../../families/shared/loaded-model.js';
 import type { OpenVqganOptions } from '../../families/shared/vqgan/open-vqgan.js';
+import { type LoadKey, loadKeys } from '../../modules/module-options.js';
 import * as check from '../../options/check.js';
 import type { Warnings } from '../../warnings.js';
 import type { LoadPipelineOptions } from '../model/load-options.js';
 import { checkLoadOptions } from '../model/load-options.js';
 import type { OnProgress } from '../progress.js';
 
-export interface LoadVqganOptions
-  extends OpenVqganOptions,
-    Pick<
-      LoadPipelineOptions,
-      | 'backend'
-      | 'storage'
-      | 'threads'
-      | 'memory'
-      | 'precision'
-      | 'stockOps'
-      | 'signal'
-      | 'onProgress'
-      | 'onWarning'
-    > {}
+export interface LoadVqganOptions extends OpenVqganOptions, Pick<LoadPipelineOptions, LoadKey> {}
 
 export interface LoadVqganSettings {
   readonly open: OpenVqganOptions;
@@ -31,20 +19,7 @@ export interface LoadVqganSettings {
   readonly warnings: Warnings;
 }
 
-const KEYS: ReadonlySet<string> = new Set([
-  ...[
-    'backend',
-    'storage',
-    'threads',
-    'memory',
-    'precision',
-    'stockOps',
-    'signal',
-    'onProgress',
-    'onWarning',
-  ],
-  ...['config', 'ema', 'variant'],
-]);
+const KEYS: ReadonlySet<string> = new Set([...loadKeys, 'config', 'ema', 'variant']);
 
 /** Validates the options for loading. @throws INVALID_OPTION naming the option */
 export function checkLoadVqganOptions(options: LoadVqganOptions): LoadVqganSettings {
