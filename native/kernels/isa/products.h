@@ -74,12 +74,8 @@ struct bf16_products {
                                                        reinterpret_cast<__m512>(load(from + k)));
             std::memcpy(to + k / 2, &pairs, sizeof pairs);
 #else
-            uint16_t halves[2 * VL];
-            for (int i = 0; i < 2; i++) {
-                const vu rounded = round_to_bf16(load(from + k + i * VL)) >> 16;
-                for (int j = 0; j < VL; j++) halves[i * VL + j] = static_cast<uint16_t>(rounded[j]);
-            }
-            std::memcpy(to + k / 2, halves, sizeof halves);
+            store_row(to + k / 2, load(from + k));
+            store_row(to + (k + VL) / 2, load(from + k + VL));
 #endif
         }
         for (; k < count; k += 2) {

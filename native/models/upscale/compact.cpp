@@ -29,19 +29,11 @@ tensor forward(model_ref m, tensor image, const params & p) {
     return add(m, pixel_shuffle(m, x, p.scale), base);
 }
 
-class compact : public upscaler {
-  public:
-    explicit compact(const params & p)
-        : upscaler({.in_channels = p.in_channels,
-                    .multiple = 1,
-                    .widest = std::max(p.features, p.out_channels * p.scale * p.scale)}),
-          p_(p) {}
-
-    tensor forward(model_ref m, tensor x) const override { return safelight::forward(m, x, p_); }
-
-  private:
-    params p_;
-};
+upscaler_shape shape_of(const params & p) {
+    return {.in_channels = p.in_channels,
+            .multiple = 1,
+            .widest = std::max(p.features, p.out_channels * p.scale * p.scale)};
+}
 
 }  // namespace
 
@@ -57,7 +49,7 @@ std::unique_ptr<architecture> make_compact(const config & cfg) {
     p.features = config_integer(cfg, "num_feat", 1, 1 << 12);
     p.convolutions = config_integer(cfg, "num_conv", 0, 1024);
     p.scale = config_integer(cfg, "upscale", 1, 16);
-    return std::make_unique<compact>(p);
+    return std::make_unique<upscaler>(shape_of(p), [p](model_ref m, tensor x) { return forward(m, x, p); });
 }
 
 }  // namespace safelight

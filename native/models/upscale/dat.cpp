@@ -78,16 +78,9 @@ int64_t widest(const params & p) {
     return std::max({3 * p.width, p.mlp_width, widest_of(p.out, p.width)});
 }
 
-class dat : public upscaler {
-  public:
-    explicit dat(const params & p)
-        : upscaler({.in_channels = p.in_channels, .multiple = 1, .widest = widest(p)}), p_(p) {}
-
-    tensor forward(model_ref m, tensor x) const override { return safelight::forward(m, x, p_); }
-
-  private:
-    params p_;
-};
+upscaler_shape shape_of(const params & p) {
+    return {.in_channels = p.in_channels, .multiple = 1, .widest = widest(p)};
+}
 
 void check_divisions(const params & p) {
     for (int64_t heads : p.heads) {
@@ -117,7 +110,7 @@ std::unique_ptr<architecture> make_dat(const config & cfg) {
         throw error("UNSUPPORTED_MODEL", "Expected an upsampler in the model's config but found none");
     }
     check_divisions(p);
-    return std::make_unique<dat>(p);
+    return std::make_unique<upscaler>(shape_of(p), [p](model_ref m, tensor x) { return forward(m, x, p); });
 }
 
 }  // namespace safelight

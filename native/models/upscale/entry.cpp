@@ -24,7 +24,7 @@ void upscaler::build(graph & g, const std::string & entry, const input_shapes & 
     if (entry != "upscale") throw_unknown_entry(entry);
     const shape & dims = check(inputs, shape_);
     model_ref m(g);
-    map_output(m, "image", forward(m, map_input(m, "image", dims)));
+    map_output(m, "image", forward_(m, map_input(m, "image", dims)));
 }
 
 void upscaler::build_all(graph & g) const {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/checks.h"
@@ -16,22 +18,22 @@ struct upscaler_shape {
     int64_t widest;    // largest number of elements of an activation per pixel of the input
 };
 
-// Base of the upscaling networks, which have the single entry `upscale`: image [B, C, H, W] -> image
-// [B, C', H', W']. Values are nominally 0 to 1.
+// An upscaling network, which has the single entry `upscale`: image [B, C, H, W] -> image [B, C', H', W'].
+// Values are nominally 0 to 1.
 class upscaler : public architecture {
   public:
-    explicit upscaler(const upscaler_shape & s) : shape_(s) {}
+    // `forward` builds the network for an image of a valid shape.
+    upscaler(const upscaler_shape & s, std::function<tensor(model_ref, tensor)> forward)
+        : shape_(s), forward_(std::move(forward)) {}
 
     std::vector<std::string> entries() const override { return {"upscale"}; }
     void build(graph & g, const std::string & entry, const input_shapes & inputs,
                const config &) const override;
     void build_all(graph & g) const override;
 
-    // Builds the network for an image of a valid shape.
-    virtual tensor forward(model_ref m, tensor x) const = 0;
-
   private:
     upscaler_shape shape_;
+    std::function<tensor(model_ref, tensor)> forward_;
 };
 
 }  // namespace safelight

@@ -62,19 +62,11 @@ tensor forward(model_ref m, tensor x, const params & p) {
     return conv2d(m["conv_last"], y, p.out_channels);
 }
 
-class rrdb_net : public upscaler {
-  public:
-    explicit rrdb_net(const params & p)
-        : upscaler({.in_channels = p.in_channels,
-                    .multiple = p.unshuffle,
-                    .widest = std::max(p.features + 4 * p.growth, p.features << (2 * p.doublings))}),
-          p_(p) {}
-
-    tensor forward(model_ref m, tensor x) const override { return safelight::forward(m, x, p_); }
-
-  private:
-    params p_;
-};
+upscaler_shape shape_of(const params & p) {
+    return {.in_channels = p.in_channels,
+            .multiple = p.unshuffle,
+            .widest = std::max(p.features + 4 * p.growth, p.features << (2 * p.doublings))};
+}
 
 }  // namespace
 
@@ -88,7 +80,7 @@ std::unique_ptr<architecture> make_rrdb_net(const config & cfg) {
     p.doublings = config_integer(cfg, "doublings", 0, 4);
     p.unshuffle = config_integer(cfg, "unshuffle", 1, 4);
     p.plus = cfg.boolean("plus");
-    return std::make_unique<rrdb_net>(p);
+    return std::make_unique<upscaler>(shape_of(p), [p](model_ref m, tensor x) { return forward(m, x, p); });
 }
 
 }  // namespace safelight

@@ -82,17 +82,9 @@ int64_t widest(const params & p) {
     return std::max(tokens, widest_of(p.out, p.width));
 }
 
-class swinir : public upscaler {
-  public:
-    explicit swinir(const params & p)
-        : upscaler({.in_channels = p.in_channels, .multiple = p.window * p.unshuffle, .widest = widest(p)}),
-          p_(p) {}
-
-    tensor forward(model_ref m, tensor x) const override { return safelight::forward(m, x, p_); }
-
-  private:
-    params p_;
-};
+upscaler_shape shape_of(const params & p) {
+    return {.in_channels = p.in_channels, .multiple = p.window * p.unshuffle, .widest = widest(p)};
+}
 
 }  // namespace
 
@@ -115,7 +107,7 @@ std::unique_ptr<architecture> make_swinir(const config & cfg) {
                     "Expected as many output as input channels in the model's config but found " +
                         std::to_string(p.out.out_channels));
     }
-    return std::make_unique<swinir>(p);
+    return std::make_unique<upscaler>(shape_of(p), [p](model_ref m, tensor x) { return forward(m, x, p); });
 }
 
 }  // namespace safelight
