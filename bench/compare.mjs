@@ -18,6 +18,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Contender } from './contender.mjs';
+import { median } from './measure.mjs';
 
 /** 10^9 multiply-adds by side length of the latent, batch 1. @type {Record<string, Record<number, number>>} */
 const WORK = {
@@ -133,11 +134,6 @@ function report(cell, peer, seconds, ours, bytes) {
 /** @param {Cell} cell */
 function label({ family, module, side, batch }) {
   return `${family} ${module} ${8 * side}² b${batch}`;
-}
-
-/** @param {number[]} seconds */
-function median(seconds) {
-  return [...seconds].sort((a, b) => a - b)[Math.floor(seconds.length / 2)] ?? Number.NaN;
 }
 
 /** @param {string} peer @param {string} checkpoint @returns {[string[], NodeJS.ProcessEnv]} */

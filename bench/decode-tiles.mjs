@@ -8,6 +8,7 @@
  *   node bench/decode-tiles.mjs /tmp/sd1.safetensors [--side 1280] [--runs 3]
  */
 import { Autoencoder, openModel, Tensor } from '../dist/index.js';
+import { median } from './measure.mjs';
 
 const args = process.argv.slice(2);
 /** @param {string} name @param {number} fallback */
@@ -60,9 +61,4 @@ const [a, b] = rows.map(({ image }) => image.data);
 if (a && b) {
   const difference = a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length;
   console.log(`mean difference of the images ${(difference * 127.5).toFixed(3)} of 255`);
-}
-
-/** @param {number[]} values */
-function median(values) {
-  return [...values].sort((x, y) => x - y)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Autoencoder, openModel, Tensor, TinyAutoencoder } from '../dist/index.js';
+import { median } from './measure.mjs';
 import { writeRandom } from './random-weights.mjs';
 
 const args = process.argv.slice(2);
@@ -78,9 +79,4 @@ function decoderShapes() {
   for (const index of [7, 12, 17]) conv(`${index}`, width, width, false);
   conv('19', width, 3);
   return shapes;
-}
-
-/** @param {number[]} values */
-function median(values) {
-  return [...values].sort((x, y) => x - y)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { openUNetFolder } from '../dist/checkpoint/folder.js';
 import { openVqganModel } from '../dist/families/shared/vqgan/open-vqgan.js';
 import { Tensor, UNet, VQModel } from '../dist/index.js';
+import { waves } from './measure.mjs';
 import { asked, published } from './published.mjs';
 import { writeRandom } from './random-weights.mjs';
 
@@ -34,13 +35,6 @@ const ARCHITECTURE = {
   attention_head_dim: 32,
   sample_size: 64,
 };
-
-/** @param {number[]} shape */
-const waves = (shape) =>
-  Tensor.from(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
-    shape,
-  );
 
 /** @param {string} what @param {{ memory(): { compute: number } }} module @param {() => Promise<unknown>} run */
 async function report(what, module, run) {

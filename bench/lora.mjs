@@ -14,6 +14,7 @@ import { matchLora } from '../dist/adapters/lora-patches.js';
 import { modelLayers } from '../dist/adapters/model-layers.js';
 import { adaptedModules } from '../dist/families/shared/unet/lora-target.js';
 import { openModel, Tensor, UNet } from '../dist/index.js';
+import { median } from './measure.mjs';
 import { writeRandom } from './random-weights.mjs';
 
 const args = process.argv.slice(2);
@@ -100,9 +101,4 @@ async function measure(storage, patches) {
     `${storage.padEnd(6)} switch ${median(switches).toFixed(2)} s, evaluation ${(plain / 1000).toFixed(3)} s, with LoRAs ${(patched / plain).toFixed(3)}x, ${megabytes} MB more`,
   );
   unet.dispose();
-}
-
-/** @param {readonly number[]} values */
-function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

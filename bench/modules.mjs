@@ -9,6 +9,7 @@
 
 import { openModel } from '../dist/families/registry.js';
 import { Autoencoder, Tensor, UNet } from '../dist/index.js';
+import { waves } from './measure.mjs';
 
 const args = process.argv.slice(2);
 const path = args.find((arg) => !arg.startsWith('--'));
@@ -18,13 +19,6 @@ if (!path) {
 }
 const stockOps = args.includes('--stock');
 const runs = args.includes('--runs') ? Number(args[args.indexOf('--runs') + 1]) : 3;
-
-/** @param {number[]} shape */
-const waves = (shape) =>
-  Tensor.from(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
-    shape,
-  );
 
 /** @param {() => Promise<unknown>} run */
 async function median(run) {

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openModel } from '../dist/families/registry.js';
 import { Tensor, UNet } from '../dist/index.js';
+import { waves } from './measure.mjs';
 
 const [path, python] = process.argv.slice(2);
 if (!path || !python) {
@@ -23,13 +24,6 @@ if (!path || !python) {
 const SIDE = 32;
 const script = fileURLToPath(new URL('peers/precision_error.py', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'precision-error-'));
-
-/** @param {number[]} shape */
-const waves = (shape) =>
-  Tensor.from(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
-    shape,
-  );
 
 /** @param {string} name @param {Tensor} tensor */
 const write = (name, { data }) =>

@@ -11,6 +11,7 @@
 import sharp from 'sharp';
 import { openModel } from '../dist/families/registry.js';
 import { Autoencoder, Pipeline, Tensor, TextEncoder, UNet } from '../dist/index.js';
+import { median, waves } from './measure.mjs';
 
 const args = process.argv.slice(2);
 const path = args[0];
@@ -21,16 +22,6 @@ if (!path || path.startsWith('--')) {
 const runs = args.includes('--runs') ? Number(args[args.indexOf('--runs') + 1]) : 5;
 /** @type {readonly ['f32', 'bf16']} */
 const PRECISIONS = ['f32', 'bf16'];
-
-/** @param {number[]} shape */
-const waves = (shape) =>
-  Tensor.from(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
-    shape,
-  );
-
-/** @param {number[]} values */
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 /** @param {Float32Array} values @param {Float32Array} exact */
 function difference(values, exact) {

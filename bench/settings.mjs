@@ -8,6 +8,7 @@
  *   node bench/settings.mjs caching|changes [CHECKPOINT] [--size 256] [--steps 20] [--runs 3] [--speed]
  */
 import { Pipeline } from '../dist/index.js';
+import { median } from './measure.mjs';
 
 const [what, ...args] = process.argv.slice(2);
 const path = args[0]?.startsWith('--') ? undefined : args[0];
@@ -77,9 +78,6 @@ async function draw(prompt, setting) {
   if (!image) throw new Error('Expected one image, received none');
   return { seconds: (ended - begun) / 1000, pixels: image.data };
 }
-
-/** @param {number[]} values */
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 /** @type {Map<string, { seconds: number[], differences: number[], largest: number }>} */
 const rows = new Map(

@@ -8,6 +8,7 @@
  *   node bench/texts.mjs /tmp/sd1.safetensors [--side 32] [--batch 1] [--runs 5] [--memory balanced|lean]
  */
 import { openModel, Tensor, UNet } from '../dist/index.js';
+import { median, waves } from './measure.mjs';
 
 const args = process.argv.slice(2);
 const path = args[0] ?? '';
@@ -24,22 +25,12 @@ const memory = /** @type {'balanced' | 'lean'} */ (
   args.includes('--memory') ? args[args.indexOf('--memory') + 1] : 'balanced'
 );
 
-/** @param {number[]} shape */
-const waves = (shape) =>
-  Tensor.from(
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
-    shape,
-  );
-
 /** @param {() => Promise<unknown>} run @returns {Promise<number>} seconds */
 async function timed(run) {
   const start = performance.now();
   await run();
   return (performance.now() - start) / 1000;
 }
-
-/** @param {number[]} seconds */
-const median = (seconds) => seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)] ?? Number.NaN;
 
 const { unet: source } = await openModel(path);
 const { cross_attention_dim, in_channels, addition } = source.config;

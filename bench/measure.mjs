@@ -1,0 +1,17 @@
+// @ts-check
+/** Inputs and statistics of the benchmarks. */
+import { Tensor } from '../dist/index.js';
+
+/** Returns a tensor of reproducible values between -1.5 and 1.5. @param {readonly number[]} shape */
+export function waves(shape) {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return Tensor.from(
+    Float32Array.from({ length: count }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
+    [...shape],
+  );
+}
+
+/** Returns the upper median; NaN of no values. @param {readonly number[]} values */
+export function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
