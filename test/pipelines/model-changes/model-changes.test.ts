@@ -1,21 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import sharp from 'sharp';
-import { afterAll, describe, expect, it, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { AutoencoderSource } from '../../../lib/checkpoint/model-descriptor.js';
 import { starterModel } from '../../../lib/checkpoint/open.js';
 import { addGenerateOptions, toGenerateOptions } from '../../../lib/cli/generate-options.js';
 import { openModel } from '../../../lib/families/registry.js';
 import { Autoencoder } from '../../../lib/modules/autoencoder.js';
 import { restoreOptions } from '../../../lib/options/infotext/restore.js';
-import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../../lib/pipelines/options.js';
 import { Tensor } from '../../../lib/tensor/tensor.js';
 import { readLatent, relativeError } from '../../support/pipeline-cases.js';
-import { readJson, type TinyModel, writeFolder } from '../../support/tiny-models.js';
+import { readJson, type TinyModel } from '../../support/tiny-models.js';
+import { latentOf, tinyPipelines } from '../../support/tiny-pipelines.js';
 
 interface Case {
   readonly name: string;
@@ -25,30 +24,7 @@ interface Case {
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/model-changes/', import.meta.url));
 const cases = readJson<Case[]>(join(FIXTURES, 'cases.json'));
-const root = mkdtempSync(join(tmpdir(), 'safelight-model-changes-'));
-const pipelines = new Map<string, Promise<Pipeline>>();
-
-function pipelineFor(
-  model: TinyModel,
-  options: { readonly memory?: 'balanced' | 'lean'; readonly stockOps?: boolean } = {},
-): Promise<Pipeline> {
-  const key = `${model}-${options.memory}-${options.stockOps}`;
-  const known = pipelines.get(key);
-  if (known) return known;
-  const pipeline = Pipeline.load(writeFolder(model, join(root, key)), { storage: 'f32', ...options });
-  pipelines.set(key, pipeline);
-  return pipeline;
-}
-
-afterAll(async () => {
-  for (const pipeline of pipelines.values()) await (await pipeline).dispose();
-  rmSync(root, { recursive: true, force: true });
-});
-
-async function latentOf(pipeline: Pipeline, options: GenerateOptions): Promise<Float32Array> {
-  const { images } = await pipeline.generate(options);
-  return Float32Array.from(images.flatMap((image) => [...image.latent.data]));
-}
+const pipelineFor = tinyPipelines();
 
 const SMALL: GenerateOptions = {
   prompt: 'a red apple',

@@ -1,19 +1,17 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { afterAll, describe, expect, it, test, vi } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import { addGenerateOptions, toGenerateOptions } from '../../../lib/cli/generate-options.js';
 import { UNet } from '../../../lib/modules/unet.js';
 import { sequentialGuidance } from '../../../lib/pipelines/diffusion/denoising/sequential-guidance.js';
 import { stepCached } from '../../../lib/pipelines/diffusion/denoising/step-caching/step-cache.js';
-import { Pipeline } from '../../../lib/pipelines/diffusion/pipeline.js';
 import type { GenerateOptions } from '../../../lib/pipelines/options.js';
 import type { CutState, DiffusionNetwork, NetworkSession } from '../../../lib/sampling/network.js';
 import { Tensor } from '../../../lib/tensor/tensor.js';
 import { readLatent, relativeError } from '../../support/pipeline-cases.js';
-import { readJson, type TinyModel, writeFolder } from '../../support/tiny-models.js';
+import { readJson, type TinyModel } from '../../support/tiny-models.js';
+import { latentOf, tinyPipelines } from '../../support/tiny-pipelines.js';
 
 interface Case {
   readonly name: string;
@@ -23,22 +21,7 @@ interface Case {
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/step-caching/', import.meta.url));
 const cases = readJson<Case[]>(join(FIXTURES, 'cases.json'));
-const root = mkdtempSync(join(tmpdir(), 'safelight-step-caching-'));
-const pipelines = new Map<string, Promise<Pipeline>>();
-
-function pipelineFor(model: TinyModel, memory: 'balanced' | 'lean' = 'balanced'): Promise<Pipeline> {
-  const key = `${model}-${memory}`;
-  const known = pipelines.get(key);
-  if (known) return known;
-  const pipeline = Pipeline.load(writeFolder(model, join(root, key)), { storage: 'f32', memory });
-  pipelines.set(key, pipeline);
-  return pipeline;
-}
-
-afterAll(async () => {
-  for (const pipeline of pipelines.values()) await (await pipeline).dispose();
-  rmSync(root, { recursive: true, force: true });
-});
+const pipelineFor = tinyPipelines();
 
 const SMALL: GenerateOptions = {
   prompt: 'a red apple',
@@ -48,11 +31,6 @@ const SMALL: GenerateOptions = {
   height: 32,
   steps: 5,
 };
-
-async function latentOf(pipeline: Pipeline, options: GenerateOptions): Promise<Float32Array> {
-  const { images } = await pipeline.generate(options);
-  return Float32Array.from(images.flatMap((image) => [...image.latent.data]));
-}
 
 describe('step caching against the packages and formulas of its methods', () => {
   it.each(cases.map((one) => [one.name, one] as const))(
@@ -78,7 +56,7 @@ describe('step caching', () => {
       for (const sampler of ['heun', 'dpmpp_2m_sde']) {
         const options = { ...SMALL, sampler, ...method, count: 2 };
         const together = await latentOf(await pipelineFor('sd1'), options);
-        const alone = await latentOf(await pipelineFor('sd1', 'lean'), options);
+        const alone = await latentOf(await pipelineFor('sd1', { memory: 'lean' }), options);
         expect(relativeError(alone, together)).toBeLessThan(1e-4);
       }
     }
@@ -141,7 +119,7 @@ describe('step caching', () => {
 
   test('keeps its features on the device during a generation and frees them', async () => {
     for (const memory of ['balanced', 'lean'] as const) {
-      const pipeline = await pipelineFor('sd1', memory);
+      const pipeline = await pipelineFor('sd1', { memory });
       const kept = () => pipeline.memory().unet!.kept;
       const hires = { scale: 1.5, steps: 3, strength: 0.6 };
       for (const method of methods) {
@@ -159,7 +137,7 @@ describe('step caching', () => {
 
   test('frees its features when it is aborted', async () => {
     for (const memory of ['balanced', 'lean'] as const) {
-      const pipeline = await pipelineFor('sd1', memory);
+      const pipeline = await pipelineFor('sd1', { memory });
       for (const method of methods) {
         const controller = new AbortController();
         const stopped = pipeline.generate({
