@@ -2,10 +2,10 @@
 // GFLOPS of fused multiply-adds in registers, measured before and after it. bench/kernels.mjs lists the
 // layers of a model and adds up the times.
 //
-//   conv3x3 batch height width cin cout type norm     (norm: GroupNorm and SiLU while reading)
-//   gemm rows columns depth type activation prologue  (prologue: 0 none, 1 LayerNorm)
-//   gather batch height width cin cout kernel stride pad type
-//   attention batch heads head_dim queries keys
+//   conv3x3 batch height width cin cout type norm precision    (norm: GroupNorm and SiLU while reading)
+//   gemm rows columns depth type activation prologue precision (prologue: 0 none, 1 LayerNorm)
+//   gather batch height width cin cout kernel stride pad type precision
+//   attention batch heads head_dim queries keys precision
 //   group_norm batch pixels channels
 
 #include <algorithm>
@@ -145,6 +145,20 @@ float multiply_adds_portable(int64_t rounds, float seed) {
     return multiply_adds<4>(rounds, seed);
 }
 
+precision to_precision(const std::string & name) {
+    return name == "int8" ? precision::int8 : name == "bf16" ? precision::bf16 : precision::f32;
+}
+
+// A packed weight, or nothing in f32.
+std::vector<uint32_t> pack(const table & k, const weights & w, const packing & p) {
+    if (p.precision == precision::f32) return {};
+    const auto panels = static_cast<size_t>(k.packed_panels(p));
+    const size_t each = k.packed_panel_bytes(p) / sizeof(uint32_t);
+    std::vector<uint32_t> out(panels * each);
+    for (size_t i = 0; i < panels; i++) k.pack(w, p, static_cast<int64_t>(i), out.data() + i * each);
+    return out;
+}
+
 using kernel = std::function<void(const team &)>;
 
 double milliseconds_of_one(workers & w, const kernel & k) {
@@ -160,7 +174,7 @@ double peak(workers & w, int threads) {
     int lanes = 4;
     float (*run)(int64_t, float) = multiply_adds_portable;
 #if defined(__x86_64__)
-    if (isa == "avx512") lanes = 16, run = multiply_adds_avx512;
+    if (isa.rfind("avx512", 0) == 0) lanes = 16, run = multiply_adds_avx512;
     if (isa == "avx2") lanes = 8, run = multiply_adds_avx2;
 #endif
     const double ms = milliseconds_of_one(w, [&](const team &) {
@@ -195,9 +209,10 @@ using run_fn = std::function<timing(const kernel &)>;
 
 timing conv3x3(std::istream & in, const table & k, const run_fn & time) {
     conv3x3_args a{};
-    std::string type;
+    std::string type, format;
     int norm = 0;
-    in >> a.batch >> a.height >> a.width >> a.cin >> a.cout >> type >> norm;
+    in >> a.batch >> a.height >> a.width >> a.cin >> a.cout >> type >> norm >> format;
+    a.precision = to_precision(format);
     const int64_t pixels = a.batch * a.height * a.width;
     const floats x = numbers(pixels * a.cin), scale = numbers(a.batch * 2 * a.cin), bias = numbers(a.cout);
     floats y(static_cast<size_t>(pixels * a.cout));
@@ -208,14 +223,17 @@ timing conv3x3(std::istream & in, const table & k, const run_fn & time) {
     a.bias = bias.data();
     a.scale_shift = norm ? scale.data() : nullptr;
     a.silu = norm != 0;
+    const auto packed = pack(k, a.w, {a.precision == precision::f32 ? a.precision : precision::bf16, a.cout, a.cin, 9, false});
+    if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.conv3x3(a, t); });
 }
 
 timing gemm(std::istream & in, const table & k, const run_fn & time) {
     gemm_args a{};
-    std::string type, act;
+    std::string type, act, format;
     int prologue = 0;
-    in >> a.rows >> a.columns >> a.depth >> type >> act >> prologue;
+    in >> a.rows >> a.columns >> a.depth >> type >> act >> prologue >> format;
+    a.precision = to_precision(format);
     a.act = act == "geglu" ? activation::geglu : act == "gelu" ? activation::gelu : activation::none;
     const int64_t outputs = a.act == activation::geglu ? a.columns / 2 : a.columns;
     const floats x = numbers(a.rows * a.depth), gamma = numbers(a.depth), bias = numbers(a.columns);
@@ -228,6 +246,8 @@ timing gemm(std::istream & in, const table & k, const run_fn & time) {
     a.w = s.view;
     a.bias = bias.data();
     a.rows_per_batch = a.rows;
+    const auto packed = pack(k, a.w, {a.precision, a.columns, a.depth, 1, a.act == activation::geglu});
+    if (!packed.empty()) a.packed = packed.data();
     if (prologue) a.norm_gamma = a.norm_beta = gamma.data();
     a.norm_eps = 1e-5f;
     return time([&](const team & t) { k.gemm(a, t); });
@@ -235,13 +255,14 @@ timing gemm(std::istream & in, const table & k, const run_fn & time) {
 
 timing gather(std::istream & in, const table & k, const run_fn & time) {
     int64_t batch = 0, height = 0, width = 0, cin = 0, cout = 0, kernel = 0, stride = 0, pad = 0;
-    std::string type;
-    in >> batch >> height >> width >> cin >> cout >> kernel >> stride >> pad >> type;
+    std::string type, format;
+    in >> batch >> height >> width >> cin >> cout >> kernel >> stride >> pad >> type >> format;
     const int64_t oh = (height + 2 * pad - kernel) / stride + 1, ow = (width + 2 * pad - kernel) / stride + 1;
     const floats x = numbers(batch * height * width * cin);
     floats y(static_cast<size_t>(batch * oh * ow * cout));
     const stored s = store(type, cout, cin * kernel * kernel);
     gemm_args a{};
+    a.precision = to_precision(format);
     a.rows = batch * oh * ow;
     a.columns = cout;
     a.depth = cin * kernel * kernel;
@@ -250,13 +271,18 @@ timing gather(std::istream & in, const table & k, const run_fn & time) {
     a.ldy = cout;
     a.w = s.view;
     a.rows_per_batch = oh * ow;
-    a.conv = {height, width, cin, kernel, stride, pad, oh, ow};
+    a.conv = {height, width, cin, kernel, stride, pad, oh, ow, false};
+    const auto packed =
+        pack(k, a.w, {a.precision == precision::f32 ? a.precision : precision::bf16, cout, cin, kernel * kernel, false});
+    if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.gemm(a, t); });
 }
 
 timing attention(std::istream & in, const table & k, const run_fn & time) {
     attention_args a{};
-    in >> a.batch >> a.heads >> a.head_dim >> a.queries >> a.keys;
+    std::string format;
+    in >> a.batch >> a.heads >> a.head_dim >> a.queries >> a.keys >> format;
+    a.precision = to_precision(format);
     const int64_t width = a.heads * a.head_dim;
     const floats q = numbers(a.batch * a.queries * width), key = numbers(a.batch * a.keys * width);
     floats y(q.size());

@@ -4,7 +4,7 @@
  * and adds up. Prints the time of each kind, its effective GFLOPS (multiply-adds of a direct evaluation; Winograd needs fewer)
  * and the share of the peak of fused multiply-adds. Requires the CMake build of `npm run prepare`.
  *
- *   node bench/kernels.mjs sd1|sdxl|decoder [--side 512] [--batch 1] [--type f16] [--threads 2] [--layers]
+ *   node bench/kernels.mjs sd1|sdxl|decoder [--side 512] [--batch 1] [--type f16] [--precision f32] [--threads 2] [--layers]
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
     side: { type: 'string', default: '512' },
     batch: { type: 'string', default: '1' },
     type: { type: 'string', default: 'f16' },
+    precision: { type: 'string', default: 'f32' },
     threads: { type: 'string', default: '2' },
     program: { type: 'string' },
     layers: { type: 'boolean', default: false },
@@ -26,12 +27,12 @@ const models = { sd1: unet, sdxl: unet, decoder };
 const name = positionals[0] ?? '';
 if (!Object.hasOwn(models, name)) {
   console.error(
-    'usage: kernels.mjs sd1|sdxl|decoder [--side N] [--batch N] [--type TYPE] [--threads N] [--layers]',
+    'usage: kernels.mjs sd1|sdxl|decoder [--side N] [--batch N] [--type TYPE] [--precision f32|bf16] [--threads N] [--layers]',
   );
   process.exit(2);
 }
 const batch = Number(values.batch);
-const { type, threads } = values;
+const { type, precision, threads } = values;
 
 /** @type {Map<string, { count: number, kind: string, flops: number }>} */
 const layers = new Map();
@@ -43,7 +44,7 @@ function layer(line, kind, flops) {
 }
 const conv = (/** @type {number} */ s, /** @type {number} */ cin, /** @type {number} */ cout, norm = 1) =>
   layer(
-    `conv3x3 ${batch} ${s} ${s} ${cin} ${cout} f16 ${norm}`,
+    `conv3x3 ${batch} ${s} ${s} ${cin} ${cout} f16 ${norm} ${precision}`,
     `conv3x3 ${s}²`,
     18 * batch * s * s * cin * cout,
   );
@@ -55,7 +56,7 @@ const linear = (
   norm = 0,
 ) =>
   layer(
-    `gemm ${rows} ${out} ${depth} ${type} ${act} ${norm}`,
+    `gemm ${rows} ${out} ${depth} ${type} ${act} ${norm} ${precision}`,
     rows > batch ? `gemm of ${rows} rows` : 'gemm of one row',
     2 * rows * out * depth,
   );
@@ -66,14 +67,14 @@ const heads = (
   /** @type {number} */ k,
 ) =>
   layer(
-    `attention ${batch} ${n} ${d} ${q} ${k}`,
+    `attention ${batch} ${n} ${d} ${q} ${k} ${precision}`,
     k === 77 ? 'cross-attention' : 'self-attention',
     4 * batch * n * d * q * k,
   );
 const norm = (/** @type {number} */ s, /** @type {number} */ c) =>
   layer(`group_norm ${batch} ${s * s} ${c}`, 'group norm', 0);
 const stride2 = (/** @type {number} */ s, /** @type {number} */ c) =>
-  layer(`gather ${batch} ${s} ${s} ${c} ${c} 3 2 1 f16`, 'stride 2', (18 * batch * s * s * c * c) / 4);
+  layer(`gather ${batch} ${s} ${s} ${c} ${c} 3 2 1 f16 ${precision}`, 'stride 2', (18 * batch * s * s * c * c) / 4);
 
 /** @param {number} s @param {number} cin @param {number} cout @param {number} emb */
 function resnet(s, cin, cout, emb) {

@@ -42,7 +42,7 @@ export type ReadOnlyType =
   | ('iq3_s' | 'iq4_nl' | 'iq4_xs' | 'tq1_0' | 'tq2_0' | 'mxfp4' | 'nvfp4' | 'q1_0');
 
 /** Number formats of products. */
-export type Products = 'f32' | 'bf16';
+export type Products = 'f32' | 'bf16' | 'int8';
 
 /** Quantized types with GGUF's names. */
 export type BlockType = Uppercase<Exclude<StorageType, 'f32' | 'f16' | 'bf16'> | ReadOnlyType>;
@@ -256,6 +256,13 @@ export interface ModuleOptions {
   readonly stockOps?: boolean;
   /** Number format of products, with sums in f32; default `f32`. */
   readonly precision?: Products;
+  /** Keeps weights in the layout that products in `precision` read, which is faster than packing them in each run. */
+  readonly packWeights?: boolean;
+  /**
+   * Frees weights that runs read in this layout only. Other runs (with taps or edits) read them from their files
+   * again, which must not have changed (INVALID_FILE).
+   */
+  readonly discardWeights?: boolean;
   /**
    * Leaves weights in their mapped files if the CPU can use the file's bytes: this takes no private memory and no time
    * to load, but truncating the file ends the process (SIGBUS).

@@ -236,6 +236,8 @@ async function loadPlanned(
   );
   // Packed weights were verified when they were packed.
   if (!packed) await weights.verify(plan.entries, signal);
+  const products = productsOf(precision, where.backend, stockOps);
+  const packs = products !== 'f32' && memory !== 'lean';
   return withRowBlocks(plan, { threads, signal }, (blockPlan) =>
     NativeModule.create(
       kind,
@@ -247,7 +249,9 @@ async function loadPlanned(
         hostWeights: hostWeights || undefined,
         threads,
         stockOps,
-        precision: productsOf(precision, where.backend, stockOps),
+        precision: products,
+        packWeights: packs || undefined,
+        discardWeights: (packs && blockPlan === plan) || undefined,
         releaseBuffers: memory === 'lean' || undefined,
         mapWeights: mapped || undefined,
         signal,

@@ -8,7 +8,7 @@ export const memoryModes = ['fast', 'balanced', 'lean'] as const;
 export type MemoryMode = (typeof memoryModes)[number];
 
 /** Number formats of products that can be requested. */
-export const precisions = ['f32', 'bf16', 'auto'] as const;
+export const precisions = ['f32', 'bf16', 'int8', 'auto'] as const;
 export type Precision = (typeof precisions)[number];
 
 /** Names of the options for loading a module, which pipelines have too. */

@@ -3,66 +3,107 @@
 
 #include "kernels/kernels.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 namespace safelight::kernels {
 
 #if defined(__x86_64__)
 namespace avx2 {
 extern const table kernels;
 }
+namespace avxvnni {
+extern const table kernels;
+}
 namespace avx512 {
+extern const table kernels;
+}
+namespace avx512vnni {
 extern const table kernels;
 }
 namespace avx512bf16 {
 extern const table kernels;
 }
-#endif
-#if defined(__aarch64__)
+#elif defined(__aarch64__)
 namespace neon {
 extern const table kernels;
 }
-namespace fallback = neon;
-#else
+namespace neonbf16 {
+extern const table kernels;
+}
+#endif
 namespace portable {
 extern const table kernels;
 }
-namespace fallback = portable;
-#endif
 
 namespace {
 
-bool is_supported(const table & t) {
 #if defined(__x86_64__)
-    if (&t == &avx512bf16::kernels)
-        return __builtin_cpu_supports("avx512bf16") && is_supported(avx512::kernels);
-    if (&t == &avx512::kernels) {
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    }
-    if (&t == &avx2::kernels) {
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
-    }
+bool has_avx2() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+bool has_avxvnni() {
+    return has_avx2() && __builtin_cpu_supports("avxvnni");
+}
+bool has_avx512() {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+bool has_avx512vnni() {
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+bool has_avx512bf16() {
+    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
+}
+#elif defined(__aarch64__)
+// Instructions for products of bf16 and of int8 numbers (Armv8.6).
+bool has_bf16_and_i8mm() {
+#if defined(__linux__)
+    constexpr unsigned long i8mm = 1UL << 13, bf16 = 1UL << 14;  // of asm/hwcap.h
+    return (getauxval(AT_HWCAP2) & (i8mm | bf16)) == (i8mm | bf16);
+#elif defined(__APPLE__)
+    const auto has = [](const char * name) {
+        int value = 0;
+        size_t size = sizeof value;
+        return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+    };
+    return has("hw.optional.arm.FEAT_BF16") && has("hw.optional.arm.FEAT_I8MM");
+#else
+    return false;
 #endif
+}
+#endif
+bool always() {
     return true;
 }
 
-// Best first; the last one runs on every processor. Every 64-bit Arm processor has NEON with f16
-// conversions.
-const table * const tables[] = {
+struct candidate {
+    const table * kernels;
+    bool (*supported)();
+};
+// Best first. Every 64-bit Arm processor has NEON with f16 conversions.
+const candidate candidates[] = {
 #if defined(__x86_64__)
-    &avx512bf16::kernels,
-    &avx512::kernels,
-    &avx2::kernels,
+    {&avx512bf16::kernels, has_avx512bf16},
+    {&avx512vnni::kernels, has_avx512vnni},
+    {&avx512::kernels, has_avx512},
+    {&avxvnni::kernels, has_avxvnni},
+    {&avx2::kernels, has_avx2},
+#elif defined(__aarch64__)
+    {&neonbf16::kernels, has_bf16_and_i8mm},
+    {&neon::kernels, always},
 #endif
-    &fallback::kernels,
+    {&portable::kernels, always},
 };
 
 }  // namespace
 
 const table * find(const char * name) {
-    for (const table * t : tables) {
-        if (std::strcmp(t->name, name) == 0 && is_supported(*t)) return t;
+    for (const candidate & each : candidates) {
+        if (std::strcmp(each.kernels->name, name) == 0 && each.supported()) return each.kernels;
     }
     return nullptr;
 }
@@ -71,10 +112,10 @@ const table & active() {
     static const table * const selected = [] {
         const char * requested = std::getenv("SAFELIGHT_ISA");
         if (const table * t = requested ? find(requested) : nullptr) return t;
-        for (const table * t : tables) {
-            if (is_supported(*t)) return t;
+        for (const candidate & each : candidates) {
+            if (each.supported()) return each.kernels;
         }
-        return &fallback::kernels;
+        return &portable::kernels;
     }();
     return *selected;
 }

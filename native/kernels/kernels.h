@@ -24,6 +24,27 @@ struct weights {
     size_t block_bytes;  // bytes per block
 };
 
+// Number formats of products. f32: as stored. bf16: operands rounded to bf16, sums in f32. int8: rows of activations
+// rounded to int8 with a scale per row, weights with a scale per block of 32 as in ggml's q8_0, sums of blocks in
+// int32 and their sum in f32. Kernels other than gemm compute in bf16 for int8.
+enum class precision { f32, bf16, int8 };
+
+// A weight [columns, channels, taps] that is packed once for products in a precision, as `pack` does panel by panel.
+struct packing {
+    kernels::precision precision;
+    int64_t columns, channels, taps;
+    bool gated;  // panels begin anew at the second half of the columns (GEGLU)
+};
+
+// Sums of squares: of the differences between weights and their int8 values, and of the weights. 0 in bf16, and for
+// q8_0 weights, which are copied.
+struct rounding {
+    double error = 0, norm = 0;
+};
+
+// Products of up to this number of rows are computed by dot products with rows of weights, in f32.
+constexpr int64_t few_rows = 4;
+
 // Distributes items of work. Each thread has a lane (up to `lanes`); it first processes its own lane, so that
 // data prepared for one item can be reused for the next, and then helps with the others. The last thread to
 // finish resets the counters for the next run.
@@ -78,7 +99,7 @@ struct group_norm_args {
 };
 int64_t group_norm_chunks(int64_t pixels);
 
-// 3x3 convolution, stride 1, padding 1, by Winograd F(4x4, 3x3):
+// 3x3 convolution, stride 1, padding 1, by Winograd F(4x4, 3x3), in bf16 by F(2x2, 3x3):
 // y = rect(scale (conv(x) + bias + add) + residual_scale residual + residual2).
 // Padding is zeros, or the opposite edges of the map with `wraps`.
 struct conv3x3_args {
@@ -97,7 +118,10 @@ struct conv3x3_args {
     channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
     int part_count = 0;                  // 0: x is one map
     bool wraps = false;
-    bool bf16 = false;  // rounds transformed pixels and filters to bf16
+    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4) with the
+    // same rounding, which needs fewer products and is less exact.
+    kernels::precision precision = precision::f32;
+    const void * packed = nullptr;  // w packed for bf16, or null
 };
 
 // y = rect(act(norm(x) W^T + bias) + residual) over rows. Also computes all convolutions except 3x3 with
@@ -125,7 +149,9 @@ struct gemm_args {
     } conv;             // kernel 0 for a linear layer
     const float * add;  // [batch, columns], each for rows_per_batch rows, or null
     rectifier rect;
-    bool bf16;  // rounds x, as it is read, and W to bf16; sums stay in f32, as do products of up to 4 rows
+    // Of x, as it is read, and W. Products of few_rows are f32, convolutions bf16 instead of int8.
+    kernels::precision precision;
+    const void * packed;  // w packed for this precision, or null
     // A second product that is added to the first, before bias and activation: x [rows, depth] as it is, W
     // [columns, depth]; depth 0 for none.
     struct {
@@ -150,7 +176,8 @@ struct attention_args {
     const float * bias = nullptr;  // [heads, queries, keys] or null
     const float * mask = nullptr;  // [masks, queries, keys] or null: batch b uses mask b % masks
     int64_t masks = 0;
-    bool bf16 = false;  // rounds queries (scaled), keys, values and softmax weights to bf16; sums stay in f32
+    kernels::precision precision =
+        precision::f32;  // not f32: queries (scaled), keys, values and softmax weights are rounded to bf16
 };
 
 // Nearest-neighbor resampling to height x width: pixel (i, j) is copied from (floor(i h / height),
@@ -183,6 +210,7 @@ struct nearest_code_args {
 
 struct table {
     const char * name;
+    bool bf16, int8;  // the instruction set has products of these numbers
     void (*group_norm_partial)(const group_norm_args &, const team &);
     void (*group_norm_fold)(const group_norm_args &, const team &);
     void (*conv3x3)(const conv3x3_args &, const team &);
@@ -192,11 +220,16 @@ struct table {
     void (*upsample)(const upsample_args &, const team &);
     void (*nearest_code)(const nearest_code_args &, const team &);
     void (*depthwise3x3)(const depthwise3x3_args &, const team &);
+    // The panels of a packed weight, each of packed_panel_bytes, which can be packed on several threads.
+    int64_t (*packed_panels)(const packing &);
+    size_t (*packed_panel_bytes)(const packing &);
+    // Packs one panel. Throws std::bad_alloc.
+    rounding (*pack)(const weights &, const packing &, int64_t panel, void * out);
 };
 
 // Returns the kernels for the best instruction set that this processor supports, or those selected by the
-// environment variable SAFELIGHT_ISA (portable, avx2, avx512, avx512bf16 or neon) if the processor supports
-// them.
+// environment variable SAFELIGHT_ISA (portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon or neonbf16) if
+// the processor supports them.
 const table & active();
 const table * find(const char * name);  // null if the name is unknown or the processor does not support it
 

@@ -49,7 +49,7 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     }
     p.w = w;
     p.bias = bias;
-    p.bf16 = computes_bf16(m);
+    p.precision = precision_of(m);
     p.out = w->ne[3];
     p.kernel = o.kernel;
     p.stride = o.stride;

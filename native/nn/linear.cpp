@@ -17,7 +17,7 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, inner_change change =
     p.in = as_prologue(m, ggml_is_contiguous(x) ? x : ggml_cont(m.ctx(), x));
     p.w = w;
     p.bias = bias;
-    p.bf16 = computes_bf16(m);
+    p.precision = precision_of(m);
     p.out = w->ne[1];
     std::copy_n(x->ne, 4, p.ne);
     p.ne[0] = p.out;

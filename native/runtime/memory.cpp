@@ -1,6 +1,7 @@
 #include "runtime/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -16,7 +17,6 @@
 #endif
 #ifdef __APPLE__
 #include <mach/mach.h>
-#include <unistd.h>
 #endif
 
 #include "runtime/error.h"
@@ -165,6 +165,15 @@ system_memory & system_memory::operator=(system_memory && other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
+}
+
+void discard_pages(void * from, size_t bytes) {
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto address = reinterpret_cast<uintptr_t>(from);
+    const uintptr_t begin = (address + page - 1) / page * page, end = (address + bytes) / page * page;
+    if (begin < end) {
+        static_cast<void>(madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED));
+    }
 }
 
 void unmap(void * pages, size_t bytes) {

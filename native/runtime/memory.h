@@ -32,6 +32,9 @@ class system_memory {
     size_t size_ = 0;
 };
 
+// Returns the whole pages in a range of system memory to the system. Reading them gives zeros.
+void discard_pages(void * from, size_t bytes);
+
 // Unmaps memory after discarding its pages 4 MiB at a time. Unmapping gigabytes at once blocks other threads
 // that allocate for up to a third of a second.
 void unmap(void * pages, size_t bytes);

@@ -95,7 +95,8 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
     required_ = requirements(*model_);
     weights_ = std::make_unique<weights>(plan, required_,
                                          weights::options{weight_device(), options_.threads,
-                                                          options_.map_weights, cancel, std::move(progress)});
+                                                          options_.map_weights, cancel, std::move(progress),
+                                                          options_.discards_weights});
     states_ = std::make_unique<session_states>(device());
     executor_ = make_executor(device(), options_.threads);
 }
@@ -130,7 +131,8 @@ graph::options loaded_module::graph_options(const run_request & request) const {
     graph::options options;
     options.cpu = options_.backend == "cpu";
     options.stock_ops = options_.stock_ops || !options.cpu;
-    options.bf16 = options_.bf16;
+    options.precision = options_.precision;
+    options.packs_weights = options_.packs_weights;
     options.taps = request.taps;
     for (const auto & [name, input] : request.inputs) {
         if (name.rfind(override_prefix, 0) == 0)
@@ -159,6 +161,9 @@ void loaded_module::set_patches(const std::string & id, const patch_plan & plan,
     if (!plan.patches.empty()) {
         auto no_progress = [](uint64_t, uint64_t) {};
         weights::options options{weight_device(), options_.threads, /*map*/ false, cancel, no_progress};
+        std::set<std::string> rewritten;
+        for (const auto & [name, storage] : plan.merged) rewritten.insert(name);
+        weights_->restore(weights_->data_of(rewritten), options_.threads, cancel);
         patches = std::make_shared<patch_set>(plan, required_, *weights_, options);
     }
     if (last_patches_ == id) forget_graph();  // its graph references the old patch set
@@ -194,12 +199,13 @@ uint64_t loaded_module::needed(const std::string & entry, const std::map<std::st
     return executor_->needed(graph.nodes());
 }
 
-built_graph & loaded_module::graph_for(const run_request & request) {
+built_graph & loaded_module::graph_for(const run_request & request, const cancel_token & cancel) {
     std::string key = graph_key(request);
     if (!last_ || key != last_key_) {
         forget_graph();
         auto built = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
                                                    request.inputs, request.params);
+        prepare_weights(*built, cancel);
         executor_->allocate(built->nodes());
         last_ = std::move(built);
         last_key_ = std::move(key);
@@ -207,6 +213,18 @@ built_graph & loaded_module::graph_for(const run_request & request) {
         last_patches_ = request.patches;
     }
     return *last_;
+}
+
+void loaded_module::prepare_weights(const built_graph & graph, const cancel_token & cancel) {
+    const built_graph::parameters read = graph.request(prepared_);
+    std::set<const void *> needed = read.plain;
+    needed.merge(prepared_.sources());
+    weights_->restore(needed, options_.threads, cancel);
+    prepared_.prepare(options_.threads, cancel, [&](const void * source) {
+        if (options_.packs_weights && read.prepared.count(source) > 0) weights_->discard(source);
+    });
+    if (!options_.packs_weights) return;
+    for (const void * data : read.prepared) weights_->discard(data);
 }
 
 void loaded_module::compute(built_graph & graph, bool timed, const cancel_token & cancel,
@@ -250,7 +268,7 @@ run_result loaded_module::run(run_request & request, const cancel_token & cancel
     auto start = clock::now();
     bool computing = false;
     try {
-        built_graph & graph = graph_for(request);
+        built_graph & graph = graph_for(request, cancel);
         device_tensors kept = graph.reserve(request.keep, device(), kept_bytes_);
         graph.set_inputs(request.inputs);
         result.build_ms = milliseconds_since(start);

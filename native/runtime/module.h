@@ -7,6 +7,7 @@
 #include "runtime/graph/built_graph.h"
 #include "runtime/patches/patch_set.h"
 #include "runtime/session_states.h"
+#include "runtime/weights/prepared_weights.h"
 #include "runtime/weights/weights.h"
 
 namespace safelight {
@@ -17,7 +18,10 @@ struct module_options {
     bool host_weights = false;  // keep weights in host memory and copy them to the GPU during a run
     int threads = 0;            // 0 uses the number of physical cores
     bool stock_ops = false;     // on the CPU, use only ggml's own operations instead of our kernels
-    bool bf16 = false;          // compute products in bf16 where models allow it, with sums in f32
+    product_precision precision = product_precision::f32;  // of the CPU's products, where models allow it
+    bool packs_weights = false;  // keep weights in the layout of the products of `precision`
+    bool discards_weights = false;  // discard weights that a run reads in that layout only, and read them from
+                                    // their files again for other runs
     bool map_weights = false;   // use weights from memory-mapped files where their bytes need no conversion
     bool release_buffers = false;  // free all memory except the weights after each run
 };
@@ -70,7 +74,7 @@ class loaded_module {
     // Registers a patch set under a name, replacing an existing one; a plan without patches removes it.
     // Module's thread.
     void set_patches(const std::string & id, const patch_plan & plan, const cancel_token & cancel);
-    uint64_t weight_bytes() const { return weights_->bytes(); }
+    uint64_t weight_bytes() const { return weights_->bytes() + prepared_.bytes(); }
     uint64_t compute_bytes() const { return compute_bytes_; }  // of the largest run so far
     uint64_t state_bytes() const { return states_->bytes(); }  // of all sessions
     uint64_t patch_bytes() const { return patch_bytes_; }      // of all patch sets
@@ -78,13 +82,14 @@ class loaded_module {
     const std::string & backend() const { return options_.backend; }
 
   private:
-    built_graph & graph_for(const run_request & request);
+    built_graph & graph_for(const run_request & request, const cancel_token & cancel);
     graph::options graph_options(const run_request & request) const;
     std::shared_ptr<const patch_set> find_patches(const run_request & request) const;
     void check_inputs(const run_request & request) const;
     ggml_backend_dev_t device() const;
     ggml_backend_dev_t weight_device() const;
     void ensure_executor();
+    void prepare_weights(const built_graph & graph, const cancel_token & cancel);
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void forget_graph();
     void check_entry_name(const std::string & entry) const;
@@ -92,6 +97,7 @@ class loaded_module {
     module_options options_;
     std::unique_ptr<architecture> model_;
     std::unique_ptr<weights> weights_;
+    prepared_weights prepared_;
     std::unique_ptr<session_states> states_;
     std::unique_ptr<executor> executor_;
     std::unique_ptr<built_graph> last_;  // reused: a sampler runs the same graph at every step

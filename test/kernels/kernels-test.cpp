@@ -19,6 +19,7 @@
 #include "ggml.h"
 
 using namespace safelight::kernels;
+namespace kernels = safelight::kernels;
 
 namespace {
 
@@ -100,11 +101,25 @@ double rectified(rectifier r, double x) {
     return r.on && x < 0 ? x * double(r.slope) : x;
 }
 
+// A packed weight.
+std::vector<uint32_t> pack(const table & k, const weights & w, const packing & p) {
+    const auto panels = static_cast<size_t>(k.packed_panels(p));
+    const size_t each = k.packed_panel_bytes(p) / sizeof(uint32_t);
+    std::vector<uint32_t> out(panels * each);
+    for (size_t i = 0; i < panels; i++) k.pack(w, p, static_cast<int64_t>(i), out.data() + i * each);
+    return out;
+}
+
+std::string name_of(precision p) {
+    return p == precision::f32 ? "" : p == precision::bf16 ? " bf16" : " int8";
+}
+
 struct conv_case {
     int64_t batch, height, width, cin, cout;
     ggml_type type;
     bool norm, extras;
     rectifier rect = {};
+    kernels::precision precision = precision::f32;
 };
 
 void check_conv3x3(const table & k, const conv_case & s, int threads) {
@@ -113,7 +128,7 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
     const floats residual = random_floats(s.batch * s.height * s.width * s.cout);
     const stored w = store(s.type, s.cout, s.cin * 9);
     floats y(residual.size(), NAN);
-    const conv3x3_args args{s.batch,
+    conv3x3_args args{s.batch,
                             s.height,
                             s.width,
                             s.cin,
@@ -127,7 +142,26 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
                             s.extras ? add.data() : nullptr,
                             s.extras ? residual.data() : nullptr,
                             s.rect};
+    args.precision = s.precision;
     run(threads, [&](const team & t) { k.conv3x3(args, t); });
+    if (s.precision != precision::f32) {
+        // A packed filter gives the same result, and another instruction set nearly the same.
+        const floats unpacked = y;
+        const auto packed = pack(k, w.view, {precision::bf16, s.cout, s.cin, 9, false});
+        args.packed = packed.data();
+        run(threads, [&](const team & t) { k.conv3x3(args, t); });
+        comparison same, others;
+        floats portable(y.size(), NAN);
+        args.packed = nullptr;
+        args.y = portable.data();
+        run(threads, [&](const team & t) { find("portable")->conv3x3(args, t); });
+        for (size_t i = 0; i < y.size(); i++) {
+            same.add(unpacked[i], y[i]);
+            others.add(portable[i], y[i]);
+        }
+        report(k, "packed", "conv3x3" + name_of(s.precision), same);
+        report(k, "rounding", "conv3x3" + name_of(s.precision), others);
+    }
 
     comparison c;
     const auto at = [&](int64_t b, int64_t i, int64_t j, int64_t ch) -> double {
@@ -158,7 +192,7 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
                   "%ldx%ldx%ld %ld to %ld %s norm %d extras %d threads %d slope %g", long(s.batch),
                   long(s.height), long(s.width), long(s.cin), long(s.cout), ggml_type_name(s.type), s.norm,
                   s.extras, threads, s.rect.on ? double(s.rect.slope) : 1.0);
-    report(k, "conv3x3", description, c);
+    report(k, "conv3x3" + name_of(s.precision), description, c);
 }
 
 // A convolution that reads its input as several maps, scales its result, adds two residuals and rectifies per
@@ -311,43 +345,135 @@ void check_gemm(const table & k, const gemm_case & s, int threads) {
     report(k, "gemm", description, c);
 }
 
-// A product in bf16 against one of rounded operands.
-void check_bf16_gemm(const table & k, int64_t rows, int64_t columns, int64_t depth, ggml_type type,
-                     int threads) {
-    const floats x = random_floats(rows * depth), second = random_floats(rows * 3),
-                 up = random_floats(columns * 3);
-    const stored w = store(type, columns, depth);
-    floats y(static_cast<size_t>(rows * columns), NAN);
+// Operands rounded as in a precision.
+double rounded(kernels::precision p, float x, float scale) {
+    if (p == precision::bf16) return to_bf16(x);
+    const float inverse = scale > 0 ? 1 / scale : 0;
+    return std::nearbyint(x * inverse);
+}
+float largest_of(const float * x, int64_t count) {
+    float most = 0;
+    for (int64_t i = 0; i < count; i++) most = std::max(most, std::abs(x[i]));
+    return most;
+}
+
+// Weights rounded as in a precision: in int8 in blocks of 32, with scales in f16.
+std::vector<double> rounded_weights(kernels::precision p, const stored & w, ggml_type type, int64_t rows,
+                                    int64_t depth) {
+    std::vector<double> out(w.values.begin(), w.values.end());
+    if (p == precision::int8 && type == GGML_TYPE_Q8_0) return out;
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t k = 0; k < depth; k += 32) {
+            const int64_t count = std::min<int64_t>(32, depth - k);
+            const float * from = w.values.data() + r * depth + k;
+            const float scale = largest_of(from, count) / 127;
+            const double stored_scale =
+                p == precision::bf16 ? 1 : double(ggml_fp16_to_fp32(ggml_fp32_to_fp16(scale)));
+            for (int64_t i = 0; i < count; i++)
+                out[static_cast<size_t>(r * depth + k + i)] = rounded(p, from[i], scale) * stored_scale;
+        }
+    }
+    return out;
+}
+
+struct rounded_case {
+    kernels::precision precision;
+    int64_t rows, columns, depth;
+    ggml_type type;
+    activation act = activation::none;
+    bool exact = false;  // integers whose products and sums are exact in f32
+};
+
+// A product in bf16 or int8 against one of rounded operands, with packed weights and without.
+void check_rounded_gemm(const table & k, const rounded_case & s, int threads) {
+    const int64_t outputs = s.act == activation::geglu ? s.columns / 2 : s.columns;
+    floats x = random_floats(s.rows * s.depth);
+    const floats second = random_floats(s.rows * 3), up = random_floats(s.columns * 3);
+    stored w = store(s.type, s.columns, s.depth);
+    if (s.exact) {
+        const auto whole = [](float v) { return std::clamp(std::nearbyint(v * 40), -127.f, 127.f); };
+        for (size_t i = 0; i < x.size(); i++) x[i] = i % static_cast<size_t>(s.depth) == 3 ? 127 : whole(x[i]);
+        for (size_t i = 0; i < w.values.size(); i++)
+            w.values[i] = (i % 32 == 5 ? -127 : whole(10 * w.values[i])) / 16;
+        ggml_quantize_chunk(s.type, w.values.data(), w.bytes.data(), 0, s.columns, s.depth, nullptr);
+    }
+    floats y(static_cast<size_t>(s.rows * outputs), NAN);
     gemm_args args{};
-    args.rows = args.rows_per_batch = rows;
-    args.columns = args.ldy = columns;
-    args.depth = args.ldx = depth;
+    args.rows = args.rows_per_batch = s.rows;
+    args.columns = s.columns;
+    args.ldy = outputs;
+    args.depth = args.ldx = s.depth;
     args.x = x.data();
     args.y = y.data();
     args.w = w.view;
-    args.bf16 = true;
-    args.second = {second.data(), 3, 3, {up.data(), 12, storage::f32, nullptr, 1, 4}};
+    args.act = s.act;
+    args.precision = s.precision;
+    if (!s.exact) args.second = {second.data(), 3, 3, {up.data(), 12, storage::f32, nullptr, 1, 4}};
     run(threads, [&](const team & t) { k.gemm(args, t); });
+    const auto packed = pack(k, w.view, {s.precision, s.columns, s.depth, 1, s.act == activation::geglu});
+    floats from_packed(y.size(), NAN);
+    args.packed = packed.data();
+    args.y = from_packed.data();
+    run(threads, [&](const team & t) { k.gemm(args, t); });
+    comparison same;
+    for (size_t i = 0; i < y.size(); i++) same.add(y[i], from_packed[i]);
+
+    const std::vector<double> rounded_w = rounded_weights(s.precision, w, s.type, s.columns, s.depth);
     comparison c;
-    for (int64_t r = 0; r<rows; r += rows> 40 ? 7 : 1) {
-        for (int64_t n = 0; n < columns; n++) {
+    std::vector<double> row(static_cast<size_t>(s.depth));
+    for (int64_t r = 0; r<s.rows; r += s.rows> 40 ? 7 : 1) {
+        const float * from = x.data() + r * s.depth;
+        const float scale = s.precision == precision::int8 ? largest_of(from, s.depth) / 127 : 1;
+        for (int64_t i = 0; i < s.depth; i++) row[static_cast<size_t>(i)] = rounded(s.precision, from[i], scale);
+        const auto product = [&](int64_t n) {
             double sum = 0;
-            for (int64_t i = 0; i < depth; i++)
-                sum += to_bf16(x[static_cast<size_t>(r * depth + i)]) *
-                       to_bf16(w.values[static_cast<size_t>(n * depth + i)]);
-            for (int64_t i = 0; i < 3; i++)
+            for (int64_t i = 0; i < s.depth; i++)
+                sum += row[static_cast<size_t>(i)] * rounded_w[static_cast<size_t>(n * s.depth + i)];
+            sum *= double(scale);
+            for (int64_t i = 0; !s.exact && i < 3; i++)
                 sum += double(second[static_cast<size_t>(r * 3 + i)]) * up[static_cast<size_t>(n * 3 + i)];
-            c.add(sum, y[static_cast<size_t>(r * columns + n)]);
+            return sum;
+        };
+        for (int64_t n = 0; n < outputs; n++) {
+            const double value =
+                s.act == activation::geglu ? product(n) * gelu(product(n + outputs)) : product(n);
+            c.add(value, y[static_cast<size_t>(r * outputs + n)]);
         }
     }
     char description[120];
-    std::snprintf(description, sizeof description, "%ldx%ldx%ld %s threads %d", long(rows), long(columns),
-                  long(depth), ggml_type_name(type), threads);
-    report(k, "gemm bf16", description, c);
+    std::snprintf(description, sizeof description, "%ldx%ldx%ld %s threads %d", long(s.rows), long(s.columns),
+                  long(s.depth), ggml_type_name(s.type), threads);
+    report(k, "gemm" + name_of(s.precision) + (s.exact ? " exact" : ""), description, c);
+    report(k, "packed", "gemm" + name_of(s.precision) + " " + description, same);
+}
+
+// A row with a number that is not finite gives results that are not finite, and does not change other rows.
+void check_not_finite(const table & k, kernels::precision p) {
+    constexpr int64_t rows = 8, columns = 40, depth = 64;
+    comparison c;
+    for (const float bad : {NAN, INFINITY}) {
+        floats x = random_floats(rows * depth);
+        x[depth * 2 + 5] = bad;
+        const stored w = store(GGML_TYPE_F16, columns, depth);
+        floats y(rows * columns);
+        gemm_args args{};
+        args.rows = args.rows_per_batch = rows;
+        args.columns = args.ldy = columns;
+        args.depth = args.ldx = depth;
+        args.x = x.data();
+        args.y = y.data();
+        args.w = w.view;
+        args.precision = p;
+        run(2, [&](const team & t) { k.gemm(args, t); });
+        for (int64_t i = 0; i < rows * columns; i++)
+            c.add(i / columns != 2, std::isfinite(y[static_cast<size_t>(i)]));
+    }
+    report(k, "not finite", "gemm" + name_of(p), c);
 }
 
 struct gather_case {
     int64_t batch, height, width, cin, cout, kernel, stride, pad;
+    kernels::precision precision = precision::f32;
 };
 
 // A convolution computed as a product of gathered rows: stride 2, or a kernel other than 3x3.
@@ -366,8 +492,19 @@ void check_gather(const table & k, const gather_case & s, int threads) {
     args.ldy = s.cout;
     args.w = w.view;
     args.rows_per_batch = oh * ow;
-    args.conv = {s.height, s.width, s.cin, s.kernel, s.stride, s.pad, oh, ow};
+    args.conv = {s.height, s.width, s.cin, s.kernel, s.stride, s.pad, oh, ow, false};
+    args.precision = s.precision;
     run(threads, [&](const team & t) { k.gemm(args, t); });
+    if (s.precision != precision::f32) {
+        const floats unpacked = y;
+        const auto packed = pack(k, w.view, {precision::bf16, s.cout, s.cin, s.kernel * s.kernel, false});
+        args.packed = packed.data();
+        run(threads, [&](const team & t) { k.gemm(args, t); });
+        comparison same;
+        for (size_t i = 0; i < y.size(); i++) same.add(unpacked[i], y[i]);
+        report(k, "packed", "gather" + name_of(s.precision), same);
+    }
+    const auto value_of = [&](float v) { return s.precision == precision::f32 ? double(v) : to_bf16(v); };
 
     comparison c;
     for (size_t n = 0; n < y.size(); n++) {
@@ -380,8 +517,8 @@ void check_gather(const table & k, const gather_case & s, int threads) {
                 const int64_t i = oy * s.stride + tap / s.kernel - s.pad,
                               j = ox * s.stride + tap % s.kernel - s.pad;
                 if (i < 0 || j < 0 || i >= s.height || j >= s.width) continue;
-                sum += double(x[static_cast<size_t>(((b * s.height + i) * s.width + j) * s.cin + ch)]) *
-                       w.values[static_cast<size_t>((o * s.cin + ch) * s.kernel * s.kernel + tap)];
+                sum += value_of(x[static_cast<size_t>(((b * s.height + i) * s.width + j) * s.cin + ch)]) *
+                       value_of(w.values[static_cast<size_t>((o * s.cin + ch) * s.kernel * s.kernel + tap)]);
             }
         }
         c.add(sum, y[n]);
@@ -390,7 +527,7 @@ void check_gather(const table & k, const gather_case & s, int threads) {
     std::snprintf(description, sizeof description, "%ldx%ldx%ld %ld to %ld kernel %ld stride %ld pad %ld",
                   long(s.batch), long(s.height), long(s.width), long(s.cin), long(s.cout), long(s.kernel),
                   long(s.stride), long(s.pad));
-    report(k, "gather", description, c);
+    report(k, "gather" + name_of(s.precision), description, c);
 }
 
 struct attention_case {
@@ -398,7 +535,7 @@ struct attention_case {
     bool causal;
     float spread;       // standard deviation of the queries, which scales the scores
     int64_t masks = 0;  // 0: neither bias nor mask
-    bool bf16 = false;
+    kernels::precision precision = precision::f32;
 };
 
 void check_attention(const table & k, const attention_case & s, int threads) {
@@ -435,7 +572,7 @@ void check_attention(const table & k, const attention_case & s, int threads) {
                               s.masks ? bias.data() : nullptr,
                               s.masks ? mask.data() : nullptr,
                               s.masks,
-                              s.bf16};
+                              s.precision};
     run(threads, [&](const team & t) { k.attention(args, t); });
 
     comparison c;
@@ -474,7 +611,7 @@ void check_attention(const table & k, const attention_case & s, int threads) {
     std::snprintf(description, sizeof description,
                   "%ld x %ld heads of %ld, %ld over %ld, causal %d spread %g", long(s.batch), long(s.heads),
                   long(s.head_dim), long(s.queries), long(s.keys), s.causal, double(s.spread));
-    report(k, s.bf16 ? "attention bf16" : "attention", description, c);
+    report(k, "attention" + name_of(s.precision), description, c);
 }
 
 // Compares the result of applying the scale and shift to x.
@@ -612,13 +749,27 @@ void check_all(const table & k, bool quick) {
         }
         check_gemm(k, {3, 34, 320, GGML_TYPE_F16, activation::none, false, {true, 0}}, threads);
         check_gemm(k, {97, 18, 513, GGML_TYPE_F32, activation::silu, false, {true, 0.2f}}, threads);
-        for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0}) {
-            check_bf16_gemm(k, 5, 66, 96, type, threads);
-            check_bf16_gemm(k, 201, 18, 1056, type, threads);
-            check_bf16_gemm(k, 300, 70, 640, type, threads);
+        for (kernels::precision p : {precision::bf16, precision::int8}) {
+            for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0}) {
+                check_rounded_gemm(k, {p, 5, 66, 96, type}, threads);
+                check_rounded_gemm(k, {p, 201, 18, 1056, type, activation::geglu}, threads);
+                check_rounded_gemm(k, {p, 300, 70, 640, type}, threads);
+                check_rounded_gemm(k, {p, 20, 74, 2080, type, activation::geglu}, threads);
+            }
+            check_rounded_gemm(k, {p, 30, 9, 77, GGML_TYPE_F16}, threads);
+            check_rounded_gemm(k, {p, 97, 18, 513, GGML_TYPE_F32}, threads);
+            check_rounded_gemm(k, {p, 33, 40, 768, GGML_TYPE_Q4_K}, threads);
+            check_conv3x3(k, {1, 1, 33, 1, 1, GGML_TYPE_F16, true, true, {}, p}, threads);
+            check_conv3x3(k, {2, 7, 5, 3, 5, GGML_TYPE_BF16, true, true, {}, p}, threads);
+            check_conv3x3(k, {3, 9, 13, 65, 33, GGML_TYPE_F32, true, false, {}, p}, threads);
+            check_conv3x3(k, {1, 4, 130, 40, 70, GGML_TYPE_F16, false, true, {}, p}, threads);
+            check_conv3x3(k, {2, 12, 8, 160, 64, GGML_TYPE_Q8_0, false, false, {true, 0}, p}, threads);
+            check_gather(k, {2, 9, 7, 5, 6, 3, 2, 1, p}, threads);
+            check_gather(k, {1, 16, 16, 130, 40, 4, 2, 1, p}, threads);
+            check_not_finite(k, p);
         }
-        check_bf16_gemm(k, 30, 9, 77, GGML_TYPE_F16, threads);
-        check_bf16_gemm(k, 97, 18, 513, GGML_TYPE_F32, threads);
+        check_rounded_gemm(k, {precision::int8, 25, 70, 320, GGML_TYPE_Q8_0, activation::none, true}, threads);
+        check_rounded_gemm(k, {precision::int8, 7, 33, 64, GGML_TYPE_F32, activation::none, true}, threads);
         check_gather(k, {2, 9, 7, 5, 6, 3, 2, 1}, threads);
         check_gather(k, {2, 10, 8, 5, 6, 3, 2, 0}, threads);
         check_gather(k, {1, 16, 16, 4, 40, 4, 2, 1}, threads);
@@ -630,10 +781,10 @@ void check_all(const table & k, bool quick) {
         check_attention(k, {1, 1, 160, 40, 40, true, 30}, threads);
         check_attention(k, {1, 1, 512, 100, 200, false, 1}, threads);
         check_attention(k, {3, 1, 1, 1, 1, false, 1}, threads);
-        check_attention(k, {2, 3, 5, 7, 9, false, 1, 0, true}, threads);
-        check_attention(k, {1, 2, 40, 300, 277, false, 1, 0, true}, threads);
-        check_attention(k, {2, 2, 64, 77, 77, true, 1, 0, true}, threads);
-        check_attention(k, {6, 3, 15, 64, 64, false, 1, 3, true}, threads);
+        check_attention(k, {2, 3, 5, 7, 9, false, 1, 0, precision::bf16}, threads);
+        check_attention(k, {1, 2, 40, 300, 277, false, 1, 0, precision::bf16}, threads);
+        check_attention(k, {2, 2, 64, 77, 77, true, 1, 0, precision::bf16}, threads);
+        check_attention(k, {6, 3, 15, 64, 64, false, 1, 3, precision::bf16}, threads);
         check_attention(k, {6, 3, 15, 64, 64, false, 1, 3}, threads);
         check_attention(k, {2, 2, 30, 150, 150, false, 1, 1}, threads);
         check_joined_conv3x3(k, 3, {16, 5}, 3, threads);
@@ -658,7 +809,7 @@ void check_all(const table & k, bool quick) {
 
 int main(int argc, char ** argv) {
     const bool list = argc > 1 && std::strcmp(argv[1], "list") == 0;
-    for (const char * name : {"portable", "avx2", "avx512", "avx512bf16", "neon"}) {
+    for (const char * name : {"portable", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "neon", "neonbf16"}) {
         const table * k = find(name);
         if (!k) continue;
         if (list) {

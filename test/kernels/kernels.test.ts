@@ -22,7 +22,7 @@ describe.skipIf(skip !== '')(`the CPU kernels match float64${skip}`, () => {
     if (status !== 0) throw new Error(`kernels-test does not compile:\n${stdout}${stderr}`);
   }, 300_000);
 
-  it.each(['portable', 'avx2', 'avx512', 'avx512bf16'])('with %s instructions', (isa) => {
+  it.each(['portable', 'avx2', 'avxvnni', 'avx512', 'avx512vnni', 'avx512bf16'])('with %s instructions', (isa) => {
     const here = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
     expect(here).toContain('portable');
     if (!here.includes(isa))

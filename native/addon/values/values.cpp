@@ -61,6 +61,13 @@ std::set<std::string> read_names(const Napi::Object & from, const char * key) {
     return out;
 }
 
+product_precision to_precision(const std::string & name) {
+    if (name == "f32") return product_precision::f32;
+    if (name == "bf16") return product_precision::bf16;
+    if (name == "int8") return product_precision::int8;
+    throw error("INVALID_OPTION", "Expected f32, bf16 or int8 for precision but received " + name);
+}
+
 }  // namespace
 
 config to_config(const Napi::Value & value) {
@@ -80,7 +87,11 @@ module_options to_module_options(const Napi::Value & value) {
     out.threads = to_threads(from.Get("threads"));
     out.stock_ops = flag(from, "stockOps");
     Napi::Value precision = from.Get("precision");
-    out.bf16 = !precision.IsUndefined() && to_text(precision, "precision") == "bf16";
+    if (!precision.IsUndefined()) {
+        out.precision = to_precision(to_text(precision, "precision"));
+    }
+    out.packs_weights = flag(from, "packWeights");
+    out.discards_weights = flag(from, "discardWeights");
     out.map_weights = flag(from, "mapWeights");
     out.release_buffers = flag(from, "releaseBuffers");
     return out;

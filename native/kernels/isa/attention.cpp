@@ -51,7 +51,7 @@ void load_queries(const block<F> & b) {
     for (int64_t r = 0; r < b.rows; r++) {
         const float * from = p.q + b.batch * p.batch_q + (b.first + r) * p.ldq + b.head * p.head_dim;
         for (int64_t d = 0; d < p.head_dim; d++) b.E[d] = from[d] * p.scale;
-        F::pack(b.E, p.head_dim, b.Q + r * b.depth);
+        F::pack(b.E, p.head_dim, 1, b.Q + r * b.depth);
         b.top[r] = lowest_score;
         b.total[r] = 0;
     }
@@ -68,7 +68,7 @@ void load_keys(const block<F> & b, int64_t key, int64_t keys) {
             transpose_panel(from, p.ldk, columns, p.head_dim, b.K + n * b.depth);
         } else {
             transpose_panel(from, p.ldk, columns, p.head_dim, b.E);
-            F::pack_panel(b.E, p.head_dim, NB, b.K + n * b.depth);
+            F::pack_panel(b.E, p.head_dim, 1, NB, b.K + n * b.depth);
         }
     }
     float * values = F::depth == 1 ? reinterpret_cast<float *>(b.V) : b.E;
@@ -77,7 +77,7 @@ void load_keys(const block<F> & b, int64_t key, int64_t keys) {
         std::memcpy(values + i * b.padded, from, sizeof(float) * static_cast<size_t>(p.head_dim));
         for (int64_t d = p.head_dim; d < b.padded; d++) values[i * b.padded + d] = 0;
     }
-    if constexpr (F::depth > 1) F::pack_panel(b.E, keys, b.padded, b.V);
+    if constexpr (F::depth > 1) F::pack_panel(b.E, keys, 1, b.padded, b.V);
 }
 
 // Converts the scores of one row to softmax weights and rescales the earlier sums if the maximum grew. Keys
@@ -137,7 +137,7 @@ void add_rows(const block<F> & b, int64_t r, int64_t rows, int64_t key, int64_t 
     for (int64_t i = 0; i < rows; i++) {
         add_bias(b, r + i, b.S + i * BK, key, keys);
         online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys);
-        if constexpr (F::depth > 1) F::pack(b.S + i * BK, keys, b.W + i * W_row);
+        if constexpr (F::depth > 1) F::pack(b.S + i * BK, keys, 1, b.W + i * W_row);
     }
     float * out = b.O + r * b.padded;
     const int64_t depth = (keys + F::depth - 1) / F::depth;
@@ -225,7 +225,7 @@ void attention_in(const attention_args & p, const team & t) {
 }  // namespace
 
 void attention(const attention_args & p, const team & t) {
-    p.bf16 ? attention_in<bf16_products>(p, t) : attention_in<f32_products>(p, t);
+    p.precision == precision::f32 ? attention_in<f32_products>(p, t) : attention_in<bf16_products>(p, t);
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

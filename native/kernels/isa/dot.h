@@ -70,6 +70,9 @@ inline void dot_vectors(const void * row, const float * x, int64_t ldx, int64_t 
 
 // Blocks of an f16 scale and 32 int8 numbers: ggml's q8_0, the only ggml type with this block size and bytes.
 constexpr int64_t q8_block = 32, q8_bytes = 34;
+inline bool is_q8(const weights & w) {
+    return w.type == storage::blocks && w.block == q8_block && w.block_bytes == q8_bytes;
+}
 template <int R>
 inline void dot_q8(const void * row, const float * x, int64_t ldx, int64_t depth, float * out) {
     vf total[R] = {};
@@ -104,7 +107,7 @@ inline void dot_row(const weights & w, int64_t row, const float * x, int64_t ldx
             dot_vectors<bf16_weights, R>(from, x, ldx, vector_end, out);
             break;
         case storage::blocks:
-            if (w.block == q8_block && w.block_bytes == q8_bytes) return dot_q8<R>(from, x, ldx, depth, out);
+            if (is_q8(w)) return dot_q8<R>(from, x, ldx, depth, out);
             expand(w, row, 0, expanded, depth);
             dot_vectors<f32_weights, R>(expanded, x, ldx, vector_end, out);
     }
@@ -119,9 +122,6 @@ inline void dot_row(const weights & w, int64_t row, const float * x, int64_t ldx
         for (int64_t k = vector_end; k < depth; k++) out[r] += rest[k - vector_end] * x[r * ldx + k];
     }
 }
-
-// Up to this number of rows, dot products with rows of weights are faster than packing.
-constexpr int64_t few_rows = 4;
 
 // out[r] = row `row` of w · x[r] for 1 to few_rows vectors. `expanded` must have room for one row.
 inline void dot_few(const weights & w, int64_t row, int64_t rows, const float * x, int64_t ldx, int64_t depth,

@@ -2,11 +2,13 @@
 // convolutions. A block of rows is packed once (normalized, activated or gathered) and stays in cache;
 // weights are expanded to f32 panel by panel, and each panel is used by all rows of the block.
 
+#include <numeric>
+
 #include "kernels/isa/dot.h"
 #include "kernels/isa/functions.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/micro.h"
-#include "kernels/isa/panel.h"
+#include "kernels/isa/operands.h"
 #include "kernels/isa/read_row.h"
 #include "kernels/scratch.h"
 
@@ -26,18 +28,36 @@ struct block {
     const gemm_args & p;
     int64_t first, rows;      // rows [first, first + rows)
     int64_t panels, KB;       // panels of the depth, and the depth of each in numbers
+    int64_t taps;             // of a convolution; 1 for a linear layer
     const element * A;        // [panels][rows][elements of KB], or x if rows are read unchanged
     int64_t A_row, A_stride;  // row stride and panel stride
-    element * B;              // [elements of KB][NB]
+    float * scales;           // of the rows of A
+    element * B;              // [panel rows of KB][NB]
     float * E;                // [NB][expand_row], expanded weights
     float * P;                // [KB][NB], expanded panel; B itself in f32
 
-    // Loads rows [n, n + columns) of w at depth [k, k + kn) into B; returns the depth in elements.
-    int64_t load_weights(const weights & w, int64_t n, int columns, int64_t k, int64_t kn) const {
-        load_panel(w, n, columns, k, kn, E, P);
-        if constexpr (F::depth > 1) F::pack_panel(P, kn, NB, B);
-        return (kn + F::depth - 1) / F::depth;
+    // Returns the channels at depth k.
+    int64_t channel(int64_t k) const { return k / taps; }
+    // Returns the place in the packed weights of the panel of columns from n on, at depth k; null if they are not
+    // packed.
+    const element * packed(int64_t n, int64_t k) const {
+        if constexpr (F::depth == 1) return nullptr;
+        if (!p.packed) return nullptr;
+        const bool gated = p.act == activation::geglu;
+        const int64_t half = gated ? p.columns / 2 : p.columns, panels_of_half = (half + NB - 1) / NB;
+        const int64_t panel = n < half ? n / NB : panels_of_half + (n - half) / NB;
+        return packed_panel<F>(p.packed, panel, channel(p.depth), taps) +
+               F::panel_rows(channel(k)) * taps * NB;
     }
+    // Returns the operand of columns [n, n + columns) at depth [k, k + kn).
+    const element * right(int64_t n, int columns, int64_t k, int64_t kn) const {
+        if (const element * from = packed(n, k)) return from;
+        const int64_t at = channel(k), count = std::min(channel(kn), channels() - at);
+        pack_weights<F>(p.w, n, columns, at, count, taps, E, P, B);
+        return B;
+    }
+    // Returns the channels of the weight; rows of convolutions are padded to whole elements.
+    int64_t channels() const { return taps > 1 ? p.conv.cin : p.depth; }
 };
 
 // Packs rows of the left operand as panels out[panels][rows][KB + A_pad]. The padding avoids powers of two,
@@ -45,10 +65,16 @@ struct block {
 template <class F>
 void pack_rows(const block<F> & b, float * row_buffer, typename F::element * out) {
     for (int64_t r = 0; r < b.rows; r++) {
-        read_row(b.p, b.first + r, row_buffer);
+        const float * row = row_buffer;
+        if (plain(b.p)) {
+            row = b.p.x + (b.first + r) * b.p.ldx;
+        } else {
+            read_row(b.p, b.first + r, F::depth, row_buffer);
+        }
+        b.scales[r] = F::row_scale(row, b.p.depth);
         for (int64_t k = 0; k < b.panels; k++) {
             const int64_t n = std::min(b.KB, b.p.depth - k * b.KB);
-            F::pack(row_buffer + k * b.KB, n, out + k * b.A_stride + r * b.A_row);
+            F::pack(row + k * b.KB, n, b.scales[r], out + k * b.A_stride + r * b.A_row);
         }
     }
 }
@@ -58,12 +84,16 @@ template <class F>
 weight_prefetcher next_panel(const block<F> & b, int64_t n, int64_t columns, int64_t k, bool same) {
     const int64_t row = same ? n : std::min(n + columns, b.p.columns),
                   rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
-    return {b.p.w,
-            row,
-            rows,
-            k * b.KB,
-            std::min(b.KB, b.p.depth - k * b.KB),
-            b.rows <= prefetch_often_rows ? prefetch_count(b.rows, b.KB / F::depth) : prefetch_count(b.rows)};
+    const int64_t depth = std::min(b.KB, b.p.depth - k * b.KB);
+    const int64_t parts =
+        b.rows <= prefetch_often_rows ? prefetch_count(b.rows, F::elements(b.KB)) : prefetch_count(b.rows);
+    if (rows > 0) {
+        if (const auto * from = b.packed(row, k * b.KB)) {
+            const int64_t numbers = F::panel_rows(b.channel(depth)) * b.taps * NB;
+            return {from, numbers * static_cast<int64_t>(sizeof *from), parts};
+        }
+    }
+    return {b.p.w, row, rows, k * b.KB, b.taps * std::min(b.channel(depth), b.channels()), parts};
 }
 
 // C[rows, NB] (+)= panels [from, to) of output columns [n, n + NB).
@@ -71,16 +101,20 @@ template <class F>
 void product(const block<F> & b, int64_t n, int64_t from, int64_t to, float * c) {
     const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
     for (int64_t k = from; k < to; k++) {
-        const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB);
-        const typename F::element * a = b.A + k * b.A_stride;
-        const int64_t depth = b.load_weights(b.p.w, n, columns, k * b.KB, kn);
+        const int64_t kn = std::min(b.KB, b.p.depth - k * b.KB), depth = F::elements(kn);
+        const typename F::element *x = b.A + k * b.A_stride, *w = b.right(n, columns, k * b.KB, kn);
         weight_prefetcher next = next_panel(b, n, columns, k + 1 < to ? k + 1 : from, k + 1 < to);
         if (columns <= VL && NV > 1) {
-            multiply<1, false, F>(b.rows, a, b.A_row, b.B, NB, c, NB, depth, k > 0);
+            multiply<1, false, F>(b.rows, x, b.A_row, w, NB, c, NB, depth, k > 0);
         } else if (b.rows <= prefetch_often_rows) {
-            multiply<NV, true, F>(b.rows, a, b.A_row, b.B, NB, c, NB, depth, k > 0, &next);
+            multiply<NV, true, F>(b.rows, x, b.A_row, w, NB, c, NB, depth, k > 0, &next);
         } else {
-            multiply<NV, false, F>(b.rows, a, b.A_row, b.B, NB, c, NB, depth, k > 0, &next);
+            multiply<NV, false, F>(b.rows, x, b.A_row, w, NB, c, NB, depth, k > 0, &next);
+        }
+    }
+    if (F::scales_rows && to == b.panels) {
+        for (int64_t r = 0; r < b.rows; r++) {
+            for (int64_t v = 0; v < NB; v += VL) store(c + r * NB + v, load(c + r * NB + v) * b.scales[r]);
         }
     }
 }
@@ -139,7 +173,7 @@ void gemm_few_rows(const gemm_args & p, const team & t) {
     const int64_t row_size = std::max(p.depth, p.second.depth) + A_pad;
     float * memory = scratch(static_cast<size_t>(p.rows * (p.depth + A_pad) + row_size));
     float *x = memory, *row = memory + p.rows * (p.depth + A_pad);
-    for (int64_t r = 0; r < p.rows; r++) read_row(p, r, x + r * (p.depth + A_pad));
+    for (int64_t r = 0; r < p.rows; r++) read_row(p, r, 1, x + r * (p.depth + A_pad));
     const auto dot = [&](int64_t column, float * out) {
         dot_few(p.w, column, p.rows, x, p.depth + A_pad, p.depth, row, out);
         if (p.second.depth == 0) return;
@@ -178,11 +212,13 @@ struct partition {
         blocks = (p.rows + block_rows - 1) / block_rows;
         const int64_t most = F::depth * max_panel_depth;
         panels = (p.depth + most - 1) / most;
-        // Panels of equal depth, a multiple of the storage type's block size.
-        const int64_t unit = std::max<int64_t>(p.w.block, 16);
+        // Panels of equal depth: whole blocks of the storage type and, of formats with several numbers in an
+        // element, whole channels and blocks.
+        const int64_t taps = F::depth == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
+        const int64_t unit = F::depth == 1 ? std::max<int64_t>(p.w.block, 16) : std::lcm(p.w.block, 32 * taps);
         KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
         panels = (p.depth + KB - 1) / KB;
-        A_row = KB / F::depth + A_pad;
+        A_row = F::elements(KB) + A_pad;
         cached = std::max<int64_t>(1, (640 << 10) / (4 * block_rows * A_row));
         splits = std::min<int64_t>(groups, std::max<int64_t>(1, (4 * threads + blocks - 1) / blocks));
     }
@@ -207,29 +243,41 @@ void finish_group(const block<F> & b, int64_t n, int64_t outputs, const float * 
     }
 }
 
+// Returns the arguments with the depth of gathered rows: whole elements of channels.
 template <class F>
-void gemm_in(const gemm_args & p, const team & t) {
+gemm_args padded(gemm_args p) {
+    const int64_t taps = p.conv.kernel * p.conv.kernel;
+    if (taps > 0) p.depth = F::elements(p.conv.cin) * F::depth * taps;
+    return p;
+}
+
+template <class F>
+void gemm_in(const gemm_args & given, const team & t) {
     using element = typename F::element;
+    const gemm_args p = padded<F>(given);
+    const int64_t taps = F::depth == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
     const bool gated = p.act == activation::geglu, packs = F::depth > 1 || !plain(p);
     const partition s(p, t.count, F{});
     const int64_t panel_depth = std::max(s.KB, std::min(max_panel_depth, p.second.depth));
     const size_t A_size = s.A_size(packs), P_size = static_cast<size_t>(panel_depth * NB),
-                 B_size = F::depth > 1 ? P_size / 2 : 0, E_size = NB * expand_row;
-    float * memory =
-        scratch(A_size + P_size + B_size + E_size + s.C_size(p) + static_cast<size_t>(p.depth + VL));
+                 B_size = F::depth > 1 ? static_cast<size_t>(F::panel_rows(s.KB) * NB) : 0,
+                 E_size = NB * expand_row, rows_size = static_cast<size_t>(s.block_rows);
+    float * memory = scratch(A_size + P_size + B_size + E_size + s.C_size(p) + rows_size +
+                             static_cast<size_t>(p.depth + VL));
     element * A = reinterpret_cast<element *>(memory);
     float * P = memory + A_size;
     element * B = reinterpret_cast<element *>(F::depth > 1 ? P + P_size : P);
     float * E = P + P_size + B_size;
     float * C = E + E_size;
-    float * row_buffer = C + s.C_size(p);
+    float * scales = C + s.C_size(p);
+    float * row_buffer = scales + rows_size;
     int64_t packed = -1;
 
     for_each_item(t, s.blocks * s.splits, [&](int64_t item) {
         const int64_t block_index = item / s.splits, split = item % s.splits,
                       first = block_index * s.block_rows;
         const int64_t rows = std::min(s.block_rows, p.rows - first);
-        block<F> b{p, first, rows, s.panels, s.KB, A, s.A_row, rows * s.A_row, B, E, P};
+        block<F> b{p, first, rows, s.panels, s.KB, taps, A, s.A_row, rows * s.A_row, scales, B, E, P};
         if constexpr (F::depth == 1) {
             if (!packs) {
                 b.A = p.x + first * p.ldx;
@@ -263,7 +311,14 @@ void gemm_in(const gemm_args & p, const team & t) {
 
 void gemm(const gemm_args & p, const team & t) {
     if (p.rows <= few_rows) return gemm_few_rows(p, t);
-    p.bf16 ? gemm_in<bf16_products>(p, t) : gemm_in<f32_products>(p, t);
+    switch (p.precision) {
+        case precision::f32:
+            return gemm_in<f32_products>(p, t);
+        case precision::bf16:
+            return gemm_in<bf16_products>(p, t);
+        case precision::int8:
+            return p.conv.kernel ? gemm_in<bf16_products>(p, t) : gemm_in<int8_products>(p, t);
+    }
 }
 
 }  // namespace safelight::kernels::SAFELIGHT_ISA

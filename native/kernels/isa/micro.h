@@ -9,6 +9,44 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
+// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which has
+// scales.
+template <class F, int R, int V, bool prefetch_often>
+inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
+                         const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
+                         int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
+    constexpr int64_t each = F::block / F::depth;
+    if (next && !prefetch_often) next->prefetch();
+    for (int64_t k = 0; k < depth; k += each, b += F::rows_of_block * ldb) {
+        if (prefetch_often) next->prefetch();
+        vi sums[R][V];
+        for (int v = 0; v < V; v++) {
+            const vi first = F::first_sums(b, ldb, v * VL);
+            for (int r = 0; r < R; r++) sums[r][v] = first;
+        }
+#pragma GCC unroll 2
+        for (int64_t i = 0; i < each; i++) {
+            typename F::vector column[V];
+            for (int v = 0; v < V; v++) column[v] = F::load_vector(b + (1 + i) * ldb + v * VL);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++) {
+                const typename F::vector x = F::broadcast(a[r * lda + k + i]);
+#pragma GCC unroll 2
+                for (int v = 0; v < V; v++) sums[r][v] = F::add(sums[r][v], x, column[v]);
+            }
+        }
+        for (int v = 0; v < V; v++) {
+            const vf scale = F::scales(b, v * VL);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++) {
+                float * to = c + r * ldc + v * VL;
+                const vf product = to_floats(sums[r][v]) * scale;
+                store(to, accumulate || k > 0 ? load(to) + product : product);
+            }
+        }
+    }
+}
+
 // C[R, V vectors] (+)= A[R, depth] B[depth, V vectors] in the number format F, with C in registers over the
 // whole depth, which counts elements. Prefetches `next` once, or every prefetch_step steps of the depth if
 // `prefetch_often`.
@@ -37,13 +75,20 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
     }
 }
 
+// The micro kernel of a format.
+template <class F, int R, int V, bool prefetch_often>
+constexpr auto micro_of() {
+    if constexpr (F::scales_rows) return micro_blocks<F, R, V, prefetch_often>;
+    else return micro<F, R, V, prefetch_often>;
+}
+
 template <class F>
 using micro_fn = void (*)(const typename F::element *, int64_t, const typename F::element *, int64_t, float *,
                           int64_t, int64_t, bool, weight_prefetcher *);
 
 template <class F, int V, bool prefetch_often, size_t... I>
 inline micro_fn<F> select_micro(std::index_sequence<I...>, int64_t rows) {
-    static constexpr micro_fn<F> table[] = {micro<F, static_cast<int>(I) + 1, V, prefetch_often>...};
+    static constexpr micro_fn<F> table[] = {micro_of<F, static_cast<int>(I) + 1, V, prefetch_often>()...};
     return table[rows - 1];
 }
 
@@ -55,7 +100,8 @@ inline void multiply(int64_t rows, const typename F::element * a, int64_t lda, c
                      weight_prefetcher * next = nullptr) {
     int64_t r = 0;
     for (; r + MR <= rows; r += MR)
-        micro<F, MR, V, prefetch_often>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
+        micro_of<F, MR, V, prefetch_often>()(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate,
+                                             next);
     if (r < rows) {
         const micro_fn<F> rest =
             select_micro<F, V, prefetch_often>(std::make_index_sequence<MR - 1>{}, rows - r);

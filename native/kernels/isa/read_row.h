@@ -9,11 +9,18 @@
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
-// Gathers the pixels of output pixel `row` into out[depth], applying scale_shift and SiLU.
-inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
+// Gathers the pixels of output pixel `row` into out[channels / group][taps][group], applying scale_shift and SiLU.
+// The channels of the last group are completed by zeros.
+inline void gather_convolution(const gemm_args & p, int64_t row, int64_t group, float * out) {
     const auto & c = p.conv;
     const int64_t map_pixels = c.out_height * c.out_width, batch = row / map_pixels;
     const int64_t oy = row % map_pixels / c.out_width, ox = row % c.out_width, taps = c.kernel * c.kernel;
+    const auto place = [=](int64_t channel, int64_t tap) {
+        return (channel / group * taps + tap) * group + channel % group;
+    };
+    for (int64_t i = c.cin; i % group != 0; i++) {
+        for (int64_t tap = 0; tap < taps; tap++) out[place(i, tap)] = 0;
+    }
     for (int64_t tap = 0; tap < taps; tap++) {
         int64_t y = oy * c.stride + tap / c.kernel - c.pad_begin,
                 x = ox * c.stride + tap % c.kernel - c.pad_begin;
@@ -22,7 +29,7 @@ inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
             x = (x % c.width + c.width) % c.width;
         }
         if (y < 0 || y >= c.height || x < 0 || x >= c.width) {
-            for (int64_t i = 0; i < c.cin; i++) out[i * taps + tap] = 0;
+            for (int64_t i = 0; i < c.cin; i++) out[place(i, tap)] = 0;
             continue;
         }
         const float * from = p.x + ((batch * c.height + y) * c.width + x) * c.cin;
@@ -32,7 +39,7 @@ inline void gather_convolution(const gemm_args & p, int64_t row, float * out) {
             vf v = load_part(from + i, n);
             if (scale) v = v * load_part(scale + i, n) + load_part(scale + c.cin + i, n);
             if (p.silu) v = silu(v);
-            for (int k = 0; k < n; k++) out[(i + k) * taps + tap] = v[k];
+            for (int k = 0; k < n; k++) out[place(i + k, tap)] = v[k];
         }
     }
 }
@@ -67,8 +74,9 @@ inline void normalize_row(const gemm_args & p, const float * x, float * out) {
     }
 }
 
-inline void read_row(const gemm_args & p, int64_t row, float * out) {
-    if (p.conv.kernel) return gather_convolution(p, row, out);
+// Reads row `row` into out[depth]; that of a convolution is gathered in groups of channels.
+inline void read_row(const gemm_args & p, int64_t row, int64_t group, float * out) {
+    if (p.conv.kernel) return gather_convolution(p, row, group, out);
     const float * x = p.x + row * p.ldx;
     if (p.norm_gamma) return normalize_row(p, x, out);
     if (!p.scale_shift && !p.silu) {

@@ -5,6 +5,7 @@
 // all of them.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -99,6 +100,76 @@ inline float max_element(vf v) {
     return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
+inline vf magnitude(vf v) {
+    return reinterpret_cast<vf>(reinterpret_cast<vi>(v) & 0x7FFFFFFF);
+}
+// Rounds to the nearest integers, ties to even, of numbers below 2^31.
+inline vi round_to_int(vf v) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<vi>(_mm512_cvtps_epi32(reinterpret_cast<__m512>(v)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<vi>(_mm256_cvtps_epi32(reinterpret_cast<__m256>(v)));
+#elif defined(SAFELIGHT_NEON)
+    return reinterpret_cast<vi>(vcvtnq_s32_f32(reinterpret_cast<float32x4_t>(v)));
+#else
+    vi rounded;
+    for (int i = 0; i < VL; i++) rounded[i] = static_cast<int32_t>(std::nearbyint(v[i]));
+    return rounded;
+#endif
+}
+inline vf to_floats(vi v) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<vf>(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(v)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<vf>(_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v)));
+#else
+    return __builtin_convertvector(v, vf);
+#endif
+}
+// Loads VL int16 numbers.
+inline vi load_shorts(const int16_t * from) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<vi>(
+        _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from))));
+#elif defined(__AVX2__)
+    return reinterpret_cast<vi>(
+        _mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from))));
+#else
+    vi v;
+    for (int i = 0; i < VL; i++) v[i] = from[i];
+    return v;
+#endif
+}
+// Stores VL numbers from 0 to 255 as bytes.
+inline void store_bytes(uint8_t * to, vi v) {
+#if defined(__AVX512F__)
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to), _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(v)));
+#else
+    for (int i = 0; i < VL; i++) to[i] = static_cast<uint8_t>(v[i]);
+#endif
+}
+
+inline uint16_t float_to_half(float x) {
+#if defined(__F16C__)
+    return static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(SAFELIGHT_NEON)
+    return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(x))), 0);
+#else
+    // Rounds to nearest, ties to even: multiplying by a power of two and adding a number moves the last bit of the
+    // half to the last bit of a float.
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude_bits = bits & 0x7FFFFFFF;
+    if (magnitude_bits > 0x7F800000) return static_cast<uint16_t>(sign | 0x7E00);
+    if (magnitude_bits >= 0x477FF000) return static_cast<uint16_t>(sign | 0x7C00);
+    if (magnitude_bits < 0x38800000) {  // subnormal: units of 2^-24
+        const float units = std::fabs(x) * 16777216.f;
+        return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(units)));
+    }
+    const uint32_t rounded = magnitude_bits + 0xFFF + (magnitude_bits >> 13 & 1);
+    return static_cast<uint16_t>(sign | ((rounded - 0x38000000) >> 13));
+#endif
+}
 inline float half_to_float(uint16_t h) {
 #if defined(__F16C__)
     return _cvtsh_ss(h);

@@ -26,6 +26,14 @@ class weight_prefetcher {
           rows_(rows),
           each_((rows * ((bytes_ + line - 1) / line) + parts - 1) / std::max<int64_t>(1, parts)) {}
 
+    // Prefetches consecutive bytes.
+    weight_prefetcher(const void * from, int64_t bytes, int64_t parts)
+        : row_(static_cast<const char *>(from)),
+          row_bytes_(0),
+          bytes_(bytes),
+          rows_(1),
+          each_(((bytes_ + line - 1) / line + parts - 1) / std::max<int64_t>(1, parts)) {}
+
     void prefetch() {
         for (int64_t i = 0; i < each_ && rows_ > 0; i++) {
             __builtin_prefetch(row_ + at_, 0, 2);

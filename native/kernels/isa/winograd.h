@@ -40,7 +40,7 @@ struct winograd4 {
     }
 };
 
-// F(2x2, 3x3) with the points 0, 1, -1 and infinity, which bf16 loses less precision with.
+// F(2x2, 3x3) with the points 0, 1, -1 and infinity, with which bf16 loses less precision.
 struct winograd2 {
     static constexpr int out = 2, in = 4, points = in * in;
 
@@ -63,42 +63,52 @@ struct winograd2 {
     }
 };
 
-// Transforms a tile of pixels (rows of `width` vectors) to a vector per point, `stride` elements apart, in
-// the number format F.
+// Transforms a row of `count` overlapping tiles of pixels (rows of `width` vectors) to a vector per point, in
+// the number format F. Tiles are `tile_stride` elements apart in the result, points `point_stride`.
 template <class W, class F>
-inline void transform_tile(const float * pixels, int64_t width, typename F::element * to, int64_t stride) {
-    vf d[W::in][W::in], o[W::in];
-    for (int j = 0; j < W::in; j++) {
+inline void transform_tiles(const float * pixels, int64_t width, int64_t count, typename F::element * to,
+                            int64_t tile_stride, int64_t point_stride) {
+    vf columns[W::in][W::in], o[W::in];  // columns of pixels, transformed
+    const auto transform_column = [&](int64_t x, vf transformed[W::in]) {
         vf column[W::in];
-        for (int i = 0; i < W::in; i++) column[i] = load(pixels + (i * width + j) * VL);
-        W::input(column, o);
-        for (int i = 0; i < W::in; i++) d[i][j] = o[i];
-    }
-    for (int i = 0; i < W::in; i++) {
-        W::input(d[i], o);
-        for (int j = 0; j < W::in; j++) F::store_row(to + (i * W::in + j) * stride, o[j]);
+        for (int i = 0; i < W::in; i++) column[i] = load(pixels + (i * width + x) * VL);
+        W::input(column, transformed);
+    };
+    for (int j = 0; j < 2; j++) transform_column(j, columns[j]);
+    for (int64_t tile = 0; tile < count; tile++, to += tile_stride) {
+        for (int j = 2; j < W::in; j++) transform_column(tile * W::out + j, columns[j]);
+        for (int i = 0; i < W::in; i++) {
+            vf line[W::in];
+            for (int j = 0; j < W::in; j++) line[j] = columns[j][i];
+            W::input(line, o);
+            for (int j = 0; j < W::in; j++) F::store_row(to + (i * W::in + j) * point_stride, o[j]);
+        }
+        for (int i = 0; i < W::in; i++) {
+            columns[0][i] = columns[W::out][i];
+            columns[1][i] = columns[W::out + 1][i];
+        }
     }
 }
 
-// Transforms the nine taps of VL output channels (in rows of NB) to a vector per point.
-template <class W>
-inline void transform_filter(const float * taps, vf to[W::points]) {
+// Transforms the nine taps of VL output channels, which `tap(index)` returns, to a vector per point.
+template <class W, class T>
+inline void transform_filter(T tap, vf to[W::points]) {
     vf t[W::in][3], o[W::in];
     for (int j = 0; j < 3; j++) {
-        const vf g[3] = {load(taps + j * NB), load(taps + (3 + j) * NB), load(taps + (6 + j) * NB)};
+        const vf g[3] = {tap(j), tap(3 + j), tap(6 + j)};
         W::filter(g, o);
         for (int i = 0; i < W::in; i++) t[i][j] = o[i];
     }
     for (int i = 0; i < W::in; i++) W::filter(t[i], to + i * W::in);
 }
 
-// Transforms the products of the points, `stride` apart, along the columns; W::output transforms the rows.
+// Transforms the products of the points, in rows of NB, along the columns; W::output transforms the rows.
 template <class W>
-inline void output_columns(const float * products, int64_t stride, vf rows[W::out][W::in]) {
+inline void output_columns(const float * products, vf rows[W::out][W::in]) {
     vf o[W::out];
     for (int j = 0; j < W::in; j++) {
         vf m[W::in];
-        for (int i = 0; i < W::in; i++) m[i] = load(products + (i * W::in + j) * stride);
+        for (int i = 0; i < W::in; i++) m[i] = load(products + (i * W::in + j) * NB);
         W::output(m, o);
         for (int i = 0; i < W::out; i++) rows[i][j] = o[i];
     }

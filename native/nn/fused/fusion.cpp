@@ -19,8 +19,17 @@ bool fuses(model_ref m) {
     return o.cpu && !o.stock_ops && !m.g().unfused();
 }
 
-bool computes_bf16(model_ref m) {
-    return m.g().opts().bf16 && m.g().full_precision == 0;
+kernels::precision precision_of(model_ref m) {
+    if (m.g().full_precision > 0) return kernels::precision::f32;
+    switch (m.g().opts().precision) {
+        case product_precision::f32:
+            return kernels::precision::f32;
+        case product_precision::bf16:
+            return kernels::precision::bf16;
+        case product_precision::int8:
+            return kernels::precision::int8;
+    }
+    return kernels::precision::f32;
 }
 
 fusion & fusion_of(model_ref m) {

@@ -18,8 +18,8 @@ namespace safelight {
 
 // Returns true if this graph is fused: on the CPU, without stock_ops, taps, overrides or node listing.
 bool fuses(model_ref m);
-// Returns true if the products of layers are computed in bf16 here.
-bool computes_bf16(model_ref m);
+// Returns the precision of the products of layers here.
+kernels::precision precision_of(model_ref m);
 
 // Operations applied to rows while a kernel reads them: act(norm(x)).
 struct prologue {
@@ -41,7 +41,7 @@ struct product {
     prologue in;
     tensor w = nullptr;
     tensor bias = nullptr;
-    bool bf16 = false;
+    kernels::precision precision = kernels::precision::f32;
     int64_t out = 0;
     int kernel = 1, stride = 1, pad_begin = 0;  // of a convolution
     bool wraps = false;            // the convolution pads with the opposite edges of the map instead of zeros

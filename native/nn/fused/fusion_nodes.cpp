@@ -4,34 +4,10 @@
 
 #include "nn/fused/fusion.h"
 #include "nn/fused/kernel_node.h"
+#include "nn/fused/packed_weight.h"
 
 namespace safelight {
 namespace {
-
-// Describes a weight of `rows` rows for the kernels; a row may span several dimensions of the tensor.
-kernels::weights kernel_weights(tensor w, int64_t rows) {
-    const auto * traits = ggml_get_type_traits(w->type);
-    kernels::weights out{};
-    out.data = w->data;
-    out.row_bytes = ggml_nbytes(w) / static_cast<size_t>(rows);
-    out.block = traits->blck_size;
-    out.block_bytes = traits->type_size;
-    switch (w->type) {
-        case GGML_TYPE_F32:
-            out.type = kernels::storage::f32;
-            break;
-        case GGML_TYPE_F16:
-            out.type = kernels::storage::f16;
-            break;
-        case GGML_TYPE_BF16:
-            out.type = kernels::storage::bf16;
-            break;
-        default:
-            out.type = kernels::storage::blocks;
-            out.expand = traits->to_float;
-    }
-    return out;
-}
 
 void add_source(std::vector<tensor> & sources, tensor x) {
     if (x && std::find(sources.begin(), sources.end(), x) == sources.end()) sources.push_back(x);
@@ -73,7 +49,7 @@ kernels::rectifier rectifier_of(const product & p) {
     return rect;
 }
 
-void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
+void run_conv3x3(const product & p, const packed_weight * packed, tensor out, const kernels::team & team) {
     kernels::conv3x3_args a{};
     a.batch = out->ne[3];
     a.height = out->ne[2];
@@ -93,12 +69,13 @@ void run_conv3x3(const product & p, tensor out, const kernels::team & team) {
     a.scale = p.scale;
     a.residual_scale = p.residual_scale;
     a.wraps = p.wraps;
-    a.bf16 = p.bf16;
+    a.precision = p.precision;
+    a.packed = packed ? packed->data() : nullptr;
     for (tensor part : p.parts) a.parts[a.part_count++] = {float_data(part), part->ne[0]};
     kernels::active().conv3x3(a, team);
 }
 
-void run_gemm(const product & p, tensor out, const kernels::team & team) {
+void run_gemm(const product & p, const packed_weight * packed, tensor out, const kernels::team & team) {
     kernels::gemm_args a = input_args(p.in, rows_per_batch(p.in, p.add));
     a.rows = ggml_nelements(out) / out->ne[0];
     a.columns = p.out;
@@ -110,7 +87,8 @@ void run_gemm(const product & p, tensor out, const kernels::team & team) {
     a.add = float_data(p.add);
     a.residual = float_data(p.residual);
     a.rect = rectifier_of(p);
-    a.bf16 = p.bf16;
+    a.precision = packed ? packed->precision() : p.precision;
+    a.packed = packed ? packed->data() : nullptr;
     if (p.second_in) {
         a.second = {float_data(p.second_in), p.second_in->ne[0], p.second_in->ne[0],
                     kernel_weights(p.second_w, p.out)};
@@ -122,6 +100,14 @@ void run_gemm(const product & p, tensor out, const kernels::team & team) {
         a.rows_per_batch = out->ne[2] * out->ne[1];
     }
     kernels::active().gemm(a, team);
+}
+
+// Returns true for products whose weights are packed: those of the module itself, without patches, for more than a few
+// rows.
+bool reads_packed(model_ref m, const product & p) {
+    const int64_t rows = p.ne[1] * p.ne[2] * p.ne[3];
+    return p.precision != kernels::precision::f32 && rows > kernels::few_rows &&
+           m.g().own_weights.count(p.w->data) > 0;
 }
 
 }  // namespace
@@ -143,9 +129,16 @@ tensor emit(model_ref m, const product & p) {
         add_source(sources, x);
     }
     const bool winograd = p.winograd();
-    tensor y = kernel_node(m.g(), p.ne, sources, [p, winograd](tensor out, const kernels::team & team) {
-        winograd ? run_conv3x3(p, out, team) : run_gemm(p, out, team);
+    const auto packed = std::make_shared<std::shared_ptr<const packed_weight>>();
+    tensor y = kernel_node(m.g(), p.ne, sources, [=](tensor out, const kernels::team & team) {
+        winograd ? run_conv3x3(p, packed->get(), out, team) : run_gemm(p, packed->get(), out, team);
     });
+    if (reads_packed(m, p)) {
+        const bool keep = m.g().opts().packs_weights;
+        m.g().preparations[y] = {p.w->data, [=](prepared_weights & weights) {
+                                     *packed = request_packed(weights, p, keep);
+                                 }};
+    }
     auto & products = fusion_of(m).products;
     product & stored = products[y] = p;
     stored.order = products.size();

@@ -9,7 +9,7 @@
 namespace safelight {
 
 tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, bool causal) {
-    const bool bf16 = computes_bf16(m);
+    const kernels::precision precision = precision_of(m);
     return kernel_node(m.g(), q->ne, {q, k, v}, [=](tensor out, const kernels::team & team) {
         kernels::attention_args a{};
         a.batch = q->ne[2];
@@ -26,14 +26,14 @@ tensor emit_attention(model_ref m, tensor q, tensor k, tensor v, int64_t heads, 
         a.batch_k = a.batch_v = k->ne[0] * k->ne[1];
         a.scale = 1 / std::sqrt(static_cast<float>(a.head_dim));
         a.causal = causal;
-        a.bf16 = bf16;
+        a.precision = precision;
         kernels::active().attention(a, team);
     });
 }
 
 tensor emit_packed_attention(model_ref m, tensor qkv, int64_t heads, tensor bias, tensor mask) {
     const int64_t c = qkv->ne[0] / 3;
-    const bool bf16 = computes_bf16(m);
+    const kernels::precision precision = precision_of(m);
     const int64_t ne[4] = {c, qkv->ne[1], qkv->ne[2], 1};
     std::vector<tensor> sources = {qkv};
     for (tensor x : {bias, mask})
@@ -56,7 +56,7 @@ tensor emit_packed_attention(model_ref m, tensor qkv, int64_t heads, tensor bias
         a.bias = float_data(bias);
         a.mask = float_data(mask);
         a.masks = mask ? mask->ne[3] : 0;
-        a.bf16 = bf16;
+        a.precision = precision;
         kernels::active().attention(a, team);
     });
 }

@@ -22,6 +22,12 @@ class built_graph {
     named_nodes names() const;
     run_state & state() { return graph_.run; }
 
+    // The data of the parameters that the nodes read: as they were loaded, or in another layout only.
+    struct parameters {
+        std::set<const void *> plain, prepared;
+    };
+    // Requests the weights that the nodes read in another layout.
+    parameters request(prepared_weights & weights) const;
     // Copies the inputs into the graph and fills the tensors that are computed from them on the host. Throws
     // INVALID_OPTION for a value outside of an input's limits.
     void set_inputs(const run_inputs & inputs) const;

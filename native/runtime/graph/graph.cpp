@@ -156,7 +156,11 @@ tensor graph::override_value(const std::string & name, const ggml_tensor * x, co
 tensor graph::weight(const std::string & name, const shape & dims, weight_role role) {
     require_room(1);
     tensor w = weights_.get(name, dims, role);
-    if (tensor copy = opts_.weight_changes ? opts_.weight_changes->replacement(name) : nullptr) w = copy;
+    if (tensor copy = opts_.weight_changes ? opts_.weight_changes->replacement(name) : nullptr) {
+        w = copy;
+    } else {
+        own_weights.insert(w->data);
+    }
     std::vector<int64_t> ne(dims.rbegin(), dims.rend());
     ne.resize(GGML_MAX_DIMS, 1);
     if (std::equal(ne.begin(), ne.end(), w->ne)) {

@@ -75,6 +75,8 @@ inline std::string override_input(const std::string & node) {
     return override_prefix + node;
 }
 
+class prepared_weights;
+
 // The inputs of a run in host memory, by name.
 class host_data {
   public:
@@ -92,6 +94,9 @@ struct run_state {
     bool cancelled() const { return cancel && cancel->cancelled(); }
 };
 
+// Number formats of the CPU's products.
+enum class product_precision { f32, bf16, int8 };
+
 // A graph under construction: ggml context, inputs, outputs and named nodes. Names are stored here because
 // ggml truncates them to 63 bytes. Models access it through model_ref.
 class graph {
@@ -99,7 +104,8 @@ class graph {
     struct options {
         bool cpu = true;                  // CPU backend: nn/ may use our custom operations
         bool stock_ops = false;           // use ggml's own operations only, as on other backends
-        bool bf16 = false;                // compute products in bf16, except within a full_precision scope
+        product_precision precision = product_precision::f32;  // except within a full_precision scope
+        bool packs_weights = true;        // keep weights in the layout of the kernels, not only as loaded
         std::set<std::string> taps;       // nodes to read after the run; disables fusion
         std::set<std::string> overrides;  // nodes whose values are inputs (override_input); disables fusion
         bool list_nodes = false;          // build only to list the nodes; disables fusion
@@ -169,6 +175,14 @@ class graph {
     std::map<std::string, range> limits;  // of I32 inputs
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
+    // Nodes that read a weight in another layout: the weight, and the request for it, which is made if the node is
+    // computed.
+    struct preparation {
+        const void * weight;
+        std::function<void(prepared_weights &)> request;
+    };
+    std::map<const ggml_tensor *, preparation> preparations;
+    std::set<const void *> own_weights;  // data of parameters as they were loaded, without those of patches
     std::vector<tensor> effects;
     int full_precision = 0;  // open full_precision scopes
     bool wraps = false;      // convolutions pad maps with their opposite edges instead of zeros

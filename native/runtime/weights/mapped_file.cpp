@@ -40,6 +40,12 @@ mapped_file::mapped_file(const std::string & path) {
         throw error("INVALID_FILE", path + " is not a regular file");
     }
     size_ = static_cast<uint64_t>(status.st_size);
+#ifdef __APPLE__
+    const timespec & time = status.st_mtimespec;
+#else
+    const timespec & time = status.st_mtim;
+#endif
+    modified_ = int64_t(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
     if (size_ == 0) {
         return;
     }
@@ -51,7 +57,9 @@ mapped_file::mapped_file(const std::string & path) {
 }
 
 mapped_file::mapped_file(mapped_file && other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      modified_(other.modified_) {}
 
 mapped_file::~mapped_file() {
     if (data_ != nullptr) {

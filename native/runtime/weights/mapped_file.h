@@ -18,6 +18,7 @@ class mapped_file {
 
     const std::byte * data() const { return data_; }
     uint64_t size() const { return size_; }
+    int64_t modified() const { return modified_; }  // nanoseconds since 1970
     // Drops the pages of a byte range from this process's memory. Reading them again loads them from the
     // file.
     void discard_pages(uint64_t offset, uint64_t length) const;
@@ -25,6 +26,7 @@ class mapped_file {
   private:
     const std::byte * data_ = nullptr;
     uint64_t size_ = 0;
+    int64_t modified_ = 0;
 };
 
 }  // namespace safelight

@@ -74,7 +74,9 @@ const std::byte * bytes_in_file(const weight_entry & entry, const std::byte * fi
 weights::weights(const weight_plan & plan, const std::vector<weight_requirement> & required,
                  const options & opts)
     : buffer_(required.size()) {
-    std::vector<const weight_entry *> entries = match(plan, required);
+    const bool keeps_plan = opts.discardable && !opts.map;
+    if (keeps_plan) plan_ = plan;
+    std::vector<const weight_entry *> entries = match(keeps_plan ? plan_ : plan, required);
     std::map<size_t, std::unique_ptr<mapped_file>> files;
     uint64_t total = 0, done = 0;
     for (const weight_entry * entry : entries) {
@@ -109,6 +111,13 @@ weights::weights(const weight_plan & plan, const std::vector<weight_requirement>
         }
     }
     buffer_.allocate(opts.device, "The model's weights");
+    if (keeps_plan) {
+        for (size_t i = 0; i < entries.size(); i++) {
+            tensor value = parameters_.at(required[i].name).value;
+            discardable_[value->data] = {entries[i], value};
+        }
+        for (const auto & [index, file] : files) file_states_[index] = {file->size(), file->modified()};
+    }
 
     std::mutex device, reporting;
     parallel_for(static_cast<int64_t>(pieces.size()), opts.threads, [&](int64_t i) {
@@ -137,7 +146,55 @@ tensor weights::get(const std::string & name, const shape & dims, weight_role) {
 }
 
 uint64_t weights::bytes() const {
-    return buffer_.bytes();
+    return buffer_.bytes() - discarded_bytes_;
+}
+
+std::set<const void *> weights::data_of(const std::set<std::string> & names) const {
+    std::set<const void *> out;
+    for (const std::string & name : names) {
+        auto found = parameters_.find(name);
+        if (found != parameters_.end()) out.insert(found->second.value->data);
+    }
+    return out;
+}
+
+void weights::discard(const void * data) {
+    auto found = discardable_.find(data);
+    if (found == discardable_.end() || found->second.discarded) return;
+    found->second.discarded = true;
+    size_t size = ggml_nbytes(found->second.value);
+    discard_pages(found->second.value->data, size);
+    discarded_bytes_ += size;
+}
+
+void weights::restore(const std::set<const void *> & data, int threads, const cancel_token & cancel) {
+    std::map<size_t, std::unique_ptr<mapped_file>> files;
+    std::vector<piece> pieces;
+    std::vector<discardable *> restored;
+    for (const void * each : data) {
+        auto found = discardable_.find(each);
+        if (found == discardable_.end() || !found->second.discarded) continue;
+        const weight_entry & entry = *found->second.entry;
+        auto [file, added] = files.try_emplace(entry.file);
+        if (added) {
+            const std::string & path = plan_.files[entry.file];
+            file->second = std::make_unique<mapped_file>(path);
+            if (file_states_.at(entry.file) != std::pair(file->second->size(), file->second->modified())) {
+                throw error("INVALID_FILE", path + " has changed since it was loaded; load the model again");
+            }
+        }
+        append_pieces(entry, file->second->data(), found->second.value, pieces);
+        restored.push_back(&found->second);
+    }
+    std::mutex device;
+    parallel_for(static_cast<int64_t>(pieces.size()), threads, [&](int64_t i) {
+        cancel.throw_if_cancelled();
+        convert(pieces[static_cast<size_t>(i)], device);
+    });
+    for (discardable * each : restored) {
+        each->discarded = false;
+        discarded_bytes_ -= ggml_nbytes(each->value);
+    }
 }
 
 }  // namespace safelight
