@@ -7,6 +7,12 @@ import { createInterface } from 'node:readline';
 /** Interval in milliseconds at which memory is read, in runs that are not timed. */
 const MEMORY_INTERVAL = 10;
 
+/**
+ * Reply to the command `load` or `run`. `precision` is the number format of the products, and `inferencePrecision` the one that
+ * OpenVINO reports, where the peer selects it.
+ * @typedef {{ seconds?: number, precision?: import('./peers/table.mjs').Format, inferencePrecision?: string }} Reply
+ */
+
 export class Contender {
   /** @param {string} name @param {string[]} command @param {NodeJS.ProcessEnv} env */
   constructor(name, command, env) {
@@ -24,7 +30,7 @@ export class Contender {
     this.replies = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
-  /** @param {Record<string, unknown>} command @returns {Promise<{ seconds?: number }>} the reply */
+  /** @param {Record<string, unknown>} command @returns {Promise<Reply>} the reply */
   async send(command) {
     this.process.stdin.write(`${JSON.stringify(command)}\n`);
     const { value, done } = await this.replies.next();

@@ -7,6 +7,8 @@
 //   gather batch height width cin cout kernel stride pad type precision
 //   attention batch heads head_dim queries keys precision
 //   group_norm batch pixels channels
+//   peak precision     (milliseconds, and 10^9 operations per second in registers, instead of those of f32;
+//                       0 if the processor has no units for the precision)
 
 #include <algorithm>
 #include <atomic>
@@ -22,6 +24,10 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "ggml.h"
 #include "kernels/kernels.h"
@@ -116,6 +122,10 @@ class workers {
     std::vector<std::thread> threads_;
 };
 
+precision to_precision(const std::string & name) {
+    return name == "int8" ? precision::int8 : name == "bf16" ? precision::bf16 : precision::f32;
+}
+
 // Ten independent sums in registers: an upper bound of the speed of any kernel.
 template <int VL>
 inline __attribute__((always_inline)) float multiply_adds(int64_t rounds, float seed) {
@@ -140,13 +150,35 @@ __attribute__((target("avx512f"))) float multiply_adds_avx512(int64_t rounds, fl
 __attribute__((target("avx2,fma"))) float multiply_adds_avx2(int64_t rounds, float seed) {
     return multiply_adds<8>(rounds, seed);
 }
+// The same for vectors of pairs of bf16 and of four int8 numbers.
+__attribute__((target("avx512f,avx512bf16"))) float products_bf16(int64_t rounds, float seed) {
+    __m512 sums[10];
+    for (__m512 & s : sums) s = _mm512_set1_ps(seed);
+    __m512i x = _mm512_set1_epi16(0x3F80);
+    for (int64_t i = 0; i < rounds; i++) {
+        asm volatile("" : "+v"(x));
+        for (__m512 & s : sums)
+            s = _mm512_dpbf16_ps(s, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(x));
+    }
+    float total = 0;
+    for (const __m512 & s : sums) total += _mm512_reduce_add_ps(s);
+    return total;
+}
+__attribute__((target("avx512f,avx512vnni"))) float products_int8(int64_t rounds, float seed) {
+    __m512i sums[10];
+    for (__m512i & s : sums) s = _mm512_set1_epi32(static_cast<int>(seed));
+    __m512i x = _mm512_set1_epi8(1);
+    for (int64_t i = 0; i < rounds; i++) {
+        asm volatile("" : "+v"(x));
+        for (__m512i & s : sums) s = _mm512_dpbusd_epi32(s, x, x);
+    }
+    int total = 0;
+    for (const __m512i & s : sums) total += _mm512_reduce_add_epi32(s);
+    return static_cast<float>(total);
+}
 #endif
 float multiply_adds_portable(int64_t rounds, float seed) {
     return multiply_adds<4>(rounds, seed);
-}
-
-precision to_precision(const std::string & name) {
-    return name == "int8" ? precision::int8 : name == "bf16" ? precision::bf16 : precision::f32;
 }
 
 // A packed weight, or nothing in f32.
@@ -167,34 +199,47 @@ double milliseconds_of_one(workers & w, const kernel & k) {
     return 1000 * seconds(std::chrono::steady_clock::now() - start).count();
 }
 
-// Measures the current GFLOPS of fused multiply-adds on all threads.
-double peak(workers & w, int threads) {
-    constexpr int64_t rounds = 300'000;
+// A loop of ten independent instructions, each of so many multiply-adds.
+struct loop {
+    float (*run)(int64_t, float);
+    int multiply_adds;
+};
+loop loop_of(precision p) {
     const std::string isa = active().name;
-    int lanes = 4;
-    float (*run)(int64_t, float) = multiply_adds_portable;
 #if defined(__x86_64__)
-    if (isa.rfind("avx512", 0) == 0) lanes = 16, run = multiply_adds_avx512;
-    if (isa == "avx2") lanes = 8, run = multiply_adds_avx2;
+    if (p == precision::bf16) return isa == "avx512bf16" ? loop{products_bf16, 32} : loop{};
+    if (p == precision::int8)
+        return isa == "avx512bf16" || isa == "avx512vnni" ? loop{products_int8, 64} : loop{};
+    if (isa.rfind("avx512", 0) == 0) return {multiply_adds_avx512, 16};
+    if (isa.rfind("avx", 0) == 0) return {multiply_adds_avx2, 8};
 #endif
+    return p == precision::f32 ? loop{multiply_adds_portable, 4} : loop{};
+}
+
+struct timing {
+    double milliseconds, peak;
+};
+
+// Measures the current 10^9 operations per second on all threads.
+timing peak(workers & w, int threads, precision p = precision::f32) {
+    constexpr int64_t rounds = 300'000;
+    const loop l = loop_of(p);
+    if (!l.run) return {0, 0};
     const double ms = milliseconds_of_one(w, [&](const team &) {
         static std::atomic<float> sink;
-        sink = run(rounds, 0.5f);
+        sink = l.run(rounds, 0.5f);
     });
-    return double(rounds) * 10 * 2 * lanes * threads / ms / 1e6;
+    return {ms, double(rounds) * 10 * 2 * l.multiply_adds * threads / ms / 1e6};
 }
 
 // The speed of a shared machine varies from second to second, so the peak is measured before and after each
 // run, and the result is the median of time * peak.
-struct timing {
-    double milliseconds, peak;
-};
 timing measure(workers & w, int threads, const kernel & k) {
     w.run(k);
     std::vector<timing> all;
-    double total = 0, before = peak(w, threads);
+    double total = 0, before = peak(w, threads).peak;
     while (all.size() < 5 || (total < 40 && all.size() < 100)) {
-        const double ms = milliseconds_of_one(w, k), after = peak(w, threads);
+        const double ms = milliseconds_of_one(w, k), after = peak(w, threads).peak;
         all.push_back({ms, (before + after) / 2});
         total += ms;
         before = after;
@@ -223,7 +268,8 @@ timing conv3x3(std::istream & in, const table & k, const run_fn & time) {
     a.bias = bias.data();
     a.scale_shift = norm ? scale.data() : nullptr;
     a.silu = norm != 0;
-    const auto packed = pack(k, a.w, {a.precision == precision::f32 ? a.precision : precision::bf16, a.cout, a.cin, 9, false});
+    const auto packed = pack(
+        k, a.w, {a.precision == precision::f32 ? a.precision : precision::bf16, a.cout, a.cin, 9, false});
     if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.conv3x3(a, t); });
 }
@@ -272,8 +318,9 @@ timing gather(std::istream & in, const table & k, const run_fn & time) {
     a.w = s.view;
     a.rows_per_batch = oh * ow;
     a.conv = {height, width, cin, kernel, stride, pad, oh, ow, false};
-    const auto packed =
-        pack(k, a.w, {a.precision == precision::f32 ? a.precision : precision::bf16, cout, cin, kernel * kernel, false});
+    const auto packed = pack(
+        k, a.w,
+        {a.precision == precision::f32 ? a.precision : precision::bf16, cout, cin, kernel * kernel, false});
     if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.gemm(a, t); });
 }
@@ -328,6 +375,11 @@ int main(int argc, char ** argv) {
         if (what == "gather") t = gather(in, k, time);
         if (what == "attention") t = attention(in, k, time);
         if (what == "group_norm") t = group_norm(in, k, time);
+        if (what == "peak") {
+            std::string format;
+            in >> format;
+            t = peak(w, threads, to_precision(format));
+        }
         std::printf("%.4f %.1f\n", t.milliseconds, t.peak);
         std::fflush(stdout);
     }

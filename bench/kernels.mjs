@@ -74,7 +74,11 @@ const heads = (
 const norm = (/** @type {number} */ s, /** @type {number} */ c) =>
   layer(`group_norm ${batch} ${s * s} ${c}`, 'group norm', 0);
 const stride2 = (/** @type {number} */ s, /** @type {number} */ c) =>
-  layer(`gather ${batch} ${s} ${s} ${c} ${c} 3 2 1 f16 ${precision}`, 'stride 2', (18 * batch * s * s * c * c) / 4);
+  layer(
+    `gather ${batch} ${s} ${s} ${c} ${c} 3 2 1 f16 ${precision}`,
+    'stride 2',
+    (18 * batch * s * s * c * c) / 4,
+  );
 
 /** @param {number} s @param {number} cin @param {number} cout @param {number} emb */
 function resnet(s, cin, cout, emb) {

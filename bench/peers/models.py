@@ -1,7 +1,9 @@
-"""The measured modules as diffusers builds them, with random weights: the U-Nets of SD 1.5 and SDXL and their decoder."""
+"""The measured modules as diffusers and transformers build them, with random weights: the U-Nets of SD 1.5 and SDXL, their decoder,
+and the text encoder of SD 1.5."""
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel
 
 UNETS = {
     "sd1": dict(
@@ -19,6 +21,12 @@ UNETS = {
 DECODER = dict(
     block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=4,
     down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+)  # fmt: skip
+
+# CLIP ViT-L/14
+TEXT = dict(
+    hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, vocab_size=49408,
+    max_position_embeddings=77, hidden_act="quick_gelu", projection_dim=768,
 )  # fmt: skip
 
 
@@ -44,13 +52,25 @@ class Decoder(torch.nn.Module):
         return self.vae.decode(latent, return_dict=False)[0]
 
 
+class Text(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.text = CLIPTextModel(CLIPTextConfig(**TEXT))
+
+    def forward(self, tokens):
+        return self.text(input_ids=tokens).last_hidden_state
+
+
 def build(module: str, family: str) -> torch.nn.Module:
     torch.manual_seed(0)
-    return (UNet(family) if module == "unet" else Decoder()).eval().requires_grad_(False)
+    built = UNet(family) if module == "unet" else Decoder() if module == "decoder" else Text()
+    return built.eval().requires_grad_(False)
 
 
 def inputs(module: str, family: str, side: int, batch: int) -> tuple[torch.Tensor, ...]:
-    """Returns the inputs. `side` is the side length of the latent, an eighth of the image's."""
+    """Returns the inputs. `side` is the side length of the latent, an eighth of the image's; text encoders ignore it."""
+    if module == "text":
+        return (torch.randint(40_000, (batch, 77)),)
     latent = torch.randn(batch, 4, side, side)
     if module == "decoder":
         return (latent,)

@@ -1,10 +1,11 @@
 // @ts-check
 /**
- * Safelight as a contender of bench/compare.mjs; worker.py describes the protocol. PEERS_STORAGE and PEERS_MEMORY set the
- * options `storage` and `memory`.
+ * Safelight as a contender of bench/compare.mjs; worker.py describes the protocol. PEERS_PRECISION, PEERS_STORAGE and PEERS_MEMORY
+ * set the options `precision`, `storage` and `memory`.
  */
 import { createInterface } from 'node:readline';
-import { Autoencoder, openModel, Tensor, UNet } from '../../dist/index.js';
+import { Autoencoder, openModel, Tensor, TextEncoder, UNet } from '../../dist/index.js';
+import { waves } from '../measure.mjs';
 
 const checkpoint = process.env.PEERS_CHECKPOINT ?? '';
 /** @type {{ dispose(): void } | undefined} */
@@ -34,6 +35,7 @@ async function load({ module, side, batch, threads }) {
   const model = await openModel(checkpoint);
   const options = /** @type {any} */ ({
     threads,
+    precision: process.env.PEERS_PRECISION,
     storage: process.env.PEERS_STORAGE,
     memory: process.env.PEERS_MEMORY,
   });
@@ -44,6 +46,14 @@ async function load({ module, side, batch, threads }) {
     const autoencoder = await Autoencoder.load(model.autoencoder, options);
     const latent = waves([batch, latent_channels, side, side]);
     return [autoencoder, () => autoencoder.decode(latent)];
+  }
+  if (module === 'text') {
+    const [source] = model.textEncoders;
+    if (!source) throw new Error(`Expected a checkpoint with a text encoder, received ${checkpoint}`);
+    const encoder = await TextEncoder.load(source, options);
+    const ids = Int32Array.from({ length: batch * 77 }, (_, i) => (i * 617) % 40_000);
+    const tokens = Tensor.from(ids, [batch, 77]);
+    return [encoder, () => encoder.encode({ tokens })];
   }
   const unet = await UNet.load(model.unet, options);
   const { in_channels, cross_attention_dim, addition } = model.unet.config;
@@ -57,15 +67,6 @@ async function load({ module, side, batch, threads }) {
     }),
   };
   return [unet, () => unet.forward(inputs)];
-}
-
-/** @param {number[]} shape */
-function waves(shape) {
-  const count = shape.reduce((a, b) => a * b, 1);
-  return Tensor.from(
-    Float32Array.from({ length: count }, (_, i) => 1.5 * Math.sin(12.9898 * i)),
-    shape,
-  );
 }
 
 /** @param {Record<string, unknown>} value */

@@ -1,36 +1,26 @@
-"""diffusers on PyTorch, f32."""
+"""diffusers and transformers on PyTorch. PEERS_FORMAT is the number format of weights and inputs, f32 (default) or bf16."""
 
-import time
+import os
 
 import torch
 
 import models
 import worker
 
+DTYPE = {"f32": torch.float32, "bf16": torch.bfloat16}[os.environ.get("PEERS_FORMAT", "f32")]
+
 
 def load(cell):
     torch.set_num_threads(cell["threads"])
-    if cell["module"] == "matmul":
-        return matmul
-    module = models.build(cell["module"], cell["family"])
+    module = models.build(cell["module"], cell["family"]).to(DTYPE)
     given = models.inputs(cell["module"], cell["family"], cell["side"], cell["batch"])
+    given = [value.to(DTYPE) if value.is_floating_point() else value for value in given]
 
     def run():
         with torch.inference_mode():
             module(*given)
 
     return run
-
-
-def matmul(n=3072):
-    """Returns the seconds of the product of two n x n matrices, best of five, as the peak of the machine."""
-    a, b = torch.randn(n, n), torch.randn(n, n)
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - start)
-    return best
 
 
 worker.serve(load)

@@ -3,7 +3,7 @@ import { checkBackend, type GpuBackend, gpuBackends, parseBackend } from './back
 import { addon } from './binding.js';
 import { gpuAddon, gpuReport, notInstalled } from './gpu.js';
 import { guarded } from './task.js';
-import type { BackendChoice, BackendInfo, BackendName, NativeAddon } from './types.js';
+import type { BackendChoice, BackendInfo, BackendName, NativeAddon, Products } from './types.js';
 
 /**
  * Returns every usable device, and those that exist but cannot be used (`opens` is false, `problem` states the reason).
@@ -16,6 +16,11 @@ export function backends(): BackendInfo[] {
 /** Returns the instruction set of the CPU's kernels, such as `avx2`. */
 export function cpuKernels(): string | undefined {
   return cpuDevices().find(({ name }) => name === 'cpu')?.kernels;
+}
+
+/** Returns the precisions whose products the CPU's kernels compute directly. */
+export function cpuProducts(): readonly Products[] {
+  return cpuDevices().find(({ name }) => name === 'cpu')?.products ?? ['f32'];
 }
 
 function cpuDevices(): BackendInfo[] {

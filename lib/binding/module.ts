@@ -13,6 +13,7 @@ import type {
   NativeModuleHandle,
   NativeTensor,
   NodeInfo,
+  PackedWeight,
   PatchPlan,
   RunOptions,
   RunResult,
@@ -137,6 +138,15 @@ export class NativeModule implements AsyncDisposable {
   memory(): MemoryInfo {
     const memory = guarded(() => this.#open().memory());
     return this.device === undefined ? memory : { ...memory, device: this.device };
+  }
+
+  /**
+   * Writes all weights in the layout of the module's precision to an existing file.
+   * @param offset bytes before the first weight
+   * @throws FILE_NOT_WRITTEN, OUT_OF_MEMORY, ABORTED, DISPOSED
+   */
+  async writePacked(path: string, offset: number, signal?: AbortSignal): Promise<PackedWeight[]> {
+    return settle(() => this.#open().writePacked(path, offset), signal);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { cpuKernels } from './backends.js';
+import { cpuKernels, cpuProducts } from './backends.js';
 import type { BackendName, Products } from './types.js';
 
 /**
@@ -8,5 +8,10 @@ import type { BackendName, Products } from './types.js';
 export function productsOf(precision: Products | 'auto', backend: BackendName, stockOps = false): Products {
   if (backend !== 'cpu' || stockOps) return 'f32';
   if (precision !== 'auto') return precision;
-  return cpuKernels() === 'avx512bf16' ? 'bf16' : 'f32';
+  return cpuProducts().includes('bf16') ? 'bf16' : 'f32';
+}
+
+/** Returns a name of the layout of weights for products: of their precision and the CPU's kernels. Undefined for f32. */
+export function packedLayout(products: Products): string | undefined {
+  return products === 'f32' ? undefined : `${products} ${cpuKernels()}`;
 }

@@ -15,11 +15,10 @@ export interface BackendInfo {
   readonly type: 'cpu' | 'gpu' | 'integrated';
   /** Memory in bytes; 0 if the driver does not state it. */
   readonly memory: { readonly free: number; readonly total: number };
-  /**
-   * Instruction set of the CPU's kernels, such as `avx2`; the environment variable SAFELIGHT_ISA selects another. With
-   * `avx512bf16`, products in bf16 are computed by units for bf16.
-   */
+  /** Instruction set of the CPU's kernels, such as `avx2`; the environment variable SAFELIGHT_ISA selects another. */
   readonly kernels?: string;
+  /** Precisions whose products this instruction set computes directly; the others are rounded and computed in f32. */
+  readonly products?: readonly Products[];
   /** True if it can be used; otherwise `problem` is the reason. */
   readonly opens: boolean;
   readonly problem?: string;
@@ -244,6 +243,22 @@ export interface NativeTensorHandle {
 /** An input; several tensors on the device are concatenated along the batch dimension. */
 export type NativeInput = NativeTensor | NativeTensorHandle | readonly NativeTensorHandle[];
 
+/** A weight in the layout of the CPU's products in some precision. */
+export interface PackedWeight {
+  /** Name of the parameter and its layout. */
+  readonly key: string;
+  /** Absolute byte offset in the file. */
+  readonly offset: number;
+  /** Length in bytes. */
+  readonly length: number;
+}
+
+/** A file of packed weights. */
+export interface PackedWeights {
+  readonly path: string;
+  readonly weights: readonly PackedWeight[];
+}
+
 export interface ModuleOptions {
   readonly backend: BackendName;
   /** ggml's name of the device; default the backend's first. */
@@ -254,10 +269,12 @@ export interface ModuleOptions {
   readonly threads: number;
   /** Builds graphs from stock ggml operations only, as on other backends; the reference for the kernels of the CPU. */
   readonly stockOps?: boolean;
-  /** Number format of products, with sums in f32; default `f32`. */
+  /** Number format of products; default `f32`. */
   readonly precision?: Products;
   /** Keeps weights in the layout that products in `precision` read, which is faster than packing them in each run. */
   readonly packWeights?: boolean;
+  /** Weights in this layout in a file, which are then not packed. Those of another layout are ignored. */
+  readonly packedWeights?: PackedWeights;
   /**
    * Frees weights that runs read in this layout only. Other runs (with taps or edits) read them from their files
    * again, which must not have changed (INVALID_FILE).
@@ -352,6 +369,11 @@ export interface NativeModuleHandle {
    * removed and its memory freed. Rejects with ADAPTER_MISMATCH if the module lacks a parameter or its shape differs.
    */
   setPatches(id: string, plan: PatchPlan): NativeTask<void>;
+  /**
+   * Writes all weights in the layout of the module's precision to an existing file from an offset on. Rejects with
+   * FILE_NOT_WRITTEN, OUT_OF_MEMORY, ABORTED.
+   */
+  writePacked(path: string, offset: number): NativeTask<PackedWeight[]>;
   /** Frees the state of a session after the runs already queued; unknown names are ignored. */
   release(session: string): void;
   /** May be called repeatedly, and during a run (which rejects with DISPOSED); memory is freed after the last run. */

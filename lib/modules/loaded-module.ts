@@ -1,6 +1,6 @@
 import { type ChosenBackend, chooseBackend } from '../binding/backends.js';
 import { NativeModule, requirements } from '../binding/module.js';
-import { productsOf } from '../binding/products.js';
+import { packedLayout, productsOf } from '../binding/products.js';
 import type { ModuleInput, TensorRef } from '../binding/tensor-ref.js';
 import type {
   MemoryInfo,
@@ -8,6 +8,8 @@ import type {
   NativeConfig,
   NativeTensor,
   NodeInfo,
+  PackedWeights,
+  Products,
   RunResult,
   WeightPlan,
 } from '../binding/types.js';
@@ -19,7 +21,7 @@ import { invalidOption, SafelightError } from '../errors.js';
 import { checkSignal, knownKeys } from '../known-keys.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkIsTensor, checkLoad, isTensorRef } from './check-call.js';
-import { availableMemory, checkFit, REDUCE_WEIGHTS, weightBytes } from './memory-fit.js';
+import { availableMemory, checkFit, packedWeightBytes, REDUCE_WEIGHTS, weightBytes } from './memory-fit.js';
 import type { CallOptions, LoadOptions } from './module-options.js';
 import { patchBytes, planPatches } from './patch-plan.js';
 import { withRowBlocks } from './row-blocks.js';
@@ -164,6 +166,12 @@ export interface PlannedModule {
   readonly mapped: boolean;
   /** True if a GPU computes with weights that stay in host memory. */
   readonly hostWeights: boolean;
+  /** Number format of the products. */
+  readonly products: Products;
+  /** True if weights are kept in the layout of the products. */
+  readonly packs: boolean;
+  /** Weights in this layout, if they were packed. */
+  readonly packedWeights: PackedWeights | undefined;
   /** Memory that the weights need: on the host with `hostWeights`, otherwise on the device. */
   readonly bytes: number;
 }
@@ -176,15 +184,26 @@ export async function planModule(
   kind: ModuleKind,
   config: NativeConfig,
   weights: ComponentWeights,
-  { backend: wanted = 'auto', storage, memory }: LoadOptions,
+  { backend: wanted = 'auto', storage, memory, precision = 'f32', stockOps }: LoadOptions,
 ): Promise<PlannedModule> {
-  const unpacked = weights.plan(requirements(kind, config), storage);
-  const packed = await findPacked(unpacked);
-  const plan = packed ?? unpacked;
+  const required = requirements(kind, config);
+  const unpacked = weights.plan(required, storage);
   const where = chooseBackend(wanted);
+  const products = productsOf(precision, where.backend, stockOps);
+  const packed = await findPacked(unpacked, packedLayout(products));
+  const plan = packed?.plan ?? unpacked;
   const hostWeights = where.backend !== 'cpu' && memory === 'lean';
   const mapped = hostWeights || (where.backend === 'cpu' && (memory === 'lean' || packed !== undefined));
-  return { plan, packed: packed !== undefined, where, mapped, hostWeights, bytes: weightBytes(plan, mapped) };
+  const packs = products !== 'f32' && memory !== 'lean';
+  const packedBytes = packs && packed?.weights === undefined ? packedWeightBytes(required, products) : 0;
+  // Weights are packed one after the other and then discarded.
+  const bytes = mapped
+    ? weightBytes(plan, true) + packedBytes
+    : Math.max(weightBytes(plan, false), packedBytes);
+  return {
+    ...{ plan, packed: packed !== undefined, where, mapped, hostWeights, bytes, products, packs },
+    packedWeights: packed?.weights,
+  };
 }
 
 /**
@@ -224,8 +243,8 @@ async function loadPlanned(
   kind: ModuleKind,
   config: NativeConfig,
   weights: ComponentWeights,
-  { plan, packed, where, mapped, hostWeights, bytes }: PlannedModule,
-  { threads = 0, stockOps, precision = 'f32', memory, signal, onProgress }: LoadOptions,
+  { plan, packed, where, mapped, hostWeights, bytes, products, packs, packedWeights }: PlannedModule,
+  { threads = 0, stockOps, memory, signal, onProgress }: LoadOptions,
 ): Promise<NativeModule> {
   const need = { label: weights.label, bytes };
   checkFit(
@@ -236,8 +255,6 @@ async function loadPlanned(
   );
   // Packed weights were verified when they were packed.
   if (!packed) await weights.verify(plan.entries, signal);
-  const products = productsOf(precision, where.backend, stockOps);
-  const packs = products !== 'f32' && memory !== 'lean';
   return withRowBlocks(plan, { threads, signal }, (blockPlan) =>
     NativeModule.create(
       kind,
@@ -251,6 +268,7 @@ async function loadPlanned(
         stockOps,
         precision: products,
         packWeights: packs || undefined,
+        packedWeights,
         discardWeights: (packs && blockPlan === plan) || undefined,
         releaseBuffers: memory === 'lean' || undefined,
         mapWeights: mapped || undefined,

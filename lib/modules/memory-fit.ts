@@ -1,9 +1,10 @@
 /** Checks before loading or running that enough memory is available. */
 
 import { type ChosenBackend, freeMemory } from '../binding/backends.js';
-import type { WeightPlan } from '../binding/types.js';
+import type { Products, WeightPlan, WeightRequirement } from '../binding/types.js';
 import { entryBytes, staysInFile } from '../checkpoint/weights/plan-bytes.js';
 import { SafelightError } from '../errors.js';
+import { elementCount } from '../tensor/shape.js';
 
 /** A memory requirement, as named in messages. */
 export interface Need {
@@ -31,6 +32,17 @@ export function availableMemory(where: Pick<ChosenBackend, 'backend' | 'device'>
 export function weightBytes({ entries }: WeightPlan, mapped: boolean): number {
   let bytes = 0;
   for (const entry of entries) if (!(mapped && staysInFile(entry))) bytes += entryBytes(entry);
+  return bytes;
+}
+
+/** Returns the bytes of a module's weights in the layout of products in bf16 or int8. */
+export function packedWeightBytes(required: readonly WeightRequirement[], products: Products): number {
+  let bytes = 0;
+  for (const { role, shape } of required) {
+    if (role !== 'matrix' && role !== 'conv') continue;
+    // In int8, each block of 32 numbers has two of 16 bits besides.
+    bytes += elementCount(shape) * (role === 'matrix' && products === 'int8' ? 36 / 32 : 2);
+  }
   return bytes;
 }
 

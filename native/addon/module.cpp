@@ -43,7 +43,16 @@ Napi::Value backends(const Napi::CallbackInfo & info) {
             item.Set("description", found[i].description);
             item.Set("type", found[i].type);
             item.Set("memory", memory);
-            if (found[i].name == "cpu") item.Set("kernels", kernels::active().name);
+            if (found[i].name == "cpu") {
+                const kernels::table & k = kernels::active();
+                Napi::Array products = Napi::Array::New(env);
+                for (const auto & [name, has] :
+                     {std::pair("f32", true), {"bf16", k.bf16}, {"int8", k.int8}}) {
+                    if (has) products.Set(products.Length(), name);
+                }
+                item.Set("kernels", k.name);
+                item.Set("products", products);
+            }
             out.Set(i, item);
         }
         return out;

@@ -104,6 +104,32 @@ class patch_worker : public module_worker {
     patch_plan plan_;
 };
 
+class write_packed_worker : public module_worker {
+  public:
+    write_packed_worker(native_module & owner, std::shared_ptr<module_host> host, std::string path,
+                        uint64_t offset)
+        : module_worker(owner, std::move(host)), path_(std::move(path)), offset_(offset) {}
+
+  protected:
+    void execute() override { written_ = loaded().write_packed(path_, offset_, token()); }
+    Napi::Value result(Napi::Env env) override {
+        Napi::Array out = Napi::Array::New(env, written_.size());
+        for (uint32_t i = 0; i < written_.size(); i++) {
+            Napi::Object weight = Napi::Object::New(env);
+            weight.Set("key", written_[i].key);
+            weight.Set("offset", Napi::Number::New(env, static_cast<double>(written_[i].offset)));
+            weight.Set("length", Napi::Number::New(env, static_cast<double>(written_[i].size)));
+            out.Set(i, weight);
+        }
+        return out;
+    }
+
+  private:
+    std::string path_;
+    uint64_t offset_;
+    std::vector<stored_weight> written_;
+};
+
 }  // namespace
 
 std::shared_ptr<promise_worker> run_call(native_module & owner, std::shared_ptr<module_host> host,
@@ -121,6 +147,11 @@ std::shared_ptr<promise_worker> needed_call(native_module & owner, std::shared_p
 std::shared_ptr<promise_worker> patch_call(native_module & owner, std::shared_ptr<module_host> host,
                                            std::string id, patch_plan plan) {
     return std::make_shared<patch_worker>(owner, std::move(host), std::move(id), std::move(plan));
+}
+
+std::shared_ptr<promise_worker> write_packed_call(native_module & owner, std::shared_ptr<module_host> host,
+                                                  std::string path, uint64_t offset) {
+    return std::make_shared<write_packed_worker>(owner, std::move(host), std::move(path), offset);
 }
 
 }  // namespace safelight

@@ -19,4 +19,7 @@ std::shared_ptr<promise_worker> needed_call(native_module & owner, std::shared_p
 std::shared_ptr<promise_worker> patch_call(native_module & owner, std::shared_ptr<module_host> host,
                                            std::string id, patch_plan plan);
 
+std::shared_ptr<promise_worker> write_packed_call(native_module & owner, std::shared_ptr<module_host> host,
+                                                  std::string path, uint64_t offset);
+
 }  // namespace safelight

@@ -22,6 +22,7 @@ Napi::Function native_module::define(Napi::Env env) {
         {InstanceMethod("run", &native_module::run), InstanceMethod("nodes", &native_module::nodes),
          InstanceMethod("needed", &native_module::needed),
          InstanceMethod("setPatches", &native_module::set_patches),
+         InstanceMethod("writePacked", &native_module::write_packed),
          InstanceMethod("release", &native_module::release_session),
          InstanceMethod("memory", &native_module::memory),
          InstanceMethod("dispose", &native_module::dispose)});
@@ -138,6 +139,15 @@ Napi::Value native_module::set_patches(const Napi::CallbackInfo & info) {
         patch_plan plan = to_patch_plan(info[1]);
         host();
         return start(patch_call(*this, host_, std::move(id), std::move(plan)));
+    });
+}
+
+Napi::Value native_module::write_packed(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        std::string path = to_text(info[0], "the path of the file");
+        uint64_t offset = natural(info[1], "the offset in the file");
+        host();
+        return start(write_packed_call(*this, host_, std::move(path), offset));
     });
 }
 

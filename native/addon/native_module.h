@@ -39,6 +39,7 @@ class native_module : public Napi::ObjectWrap<native_module> {
     Napi::Value needed(const Napi::CallbackInfo & info);
     Napi::Value nodes(const Napi::CallbackInfo & info);
     Napi::Value set_patches(const Napi::CallbackInfo & info);
+    Napi::Value write_packed(const Napi::CallbackInfo & info);
     Napi::Value release_session(const Napi::CallbackInfo & info);
     Napi::Value memory(const Napi::CallbackInfo & info);
     Napi::Value dispose(const Napi::CallbackInfo & info);

@@ -24,20 +24,21 @@ struct weights {
     size_t block_bytes;  // bytes per block
 };
 
-// Number formats of products. f32: as stored. bf16: operands rounded to bf16, sums in f32. int8: rows of activations
-// rounded to int8 with a scale per row, weights with a scale per block of 32 as in ggml's q8_0, sums of blocks in
-// int32 and their sum in f32. Kernels other than gemm compute in bf16 for int8.
+// Number formats of products. f32: as stored. bf16: operands rounded to bf16, sums in f32. int8: rows of
+// activations rounded to int8 with a scale per row, weights with a scale per block of 32 as in ggml's q8_0,
+// sums of blocks in int32 and their sum in f32. Kernels other than gemm compute in bf16 for int8.
 enum class precision { f32, bf16, int8 };
 
-// A weight [columns, channels, taps] that is packed once for products in a precision, as `pack` does panel by panel.
+// A weight [columns, channels, taps] that is packed once for products in a precision, as `pack` does panel by
+// panel.
 struct packing {
     kernels::precision precision;
     int64_t columns, channels, taps;
     bool gated;  // panels begin anew at the second half of the columns (GEGLU)
 };
 
-// Sums of squares: of the differences between weights and their int8 values, and of the weights. 0 in bf16, and for
-// q8_0 weights, which are copied.
+// Sums of squares: of the differences between weights and their int8 values, and of the weights. 0 in bf16,
+// and for q8_0 weights, which are copied.
 struct rounding {
     double error = 0, norm = 0;
 };
@@ -118,8 +119,8 @@ struct conv3x3_args {
     channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
     int part_count = 0;                  // 0: x is one map
     bool wraps = false;
-    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4) with the
-    // same rounding, which needs fewer products and is less exact.
+    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4)
+    // with the same rounding, which needs fewer products and is less exact.
     kernels::precision precision = precision::f32;
     const void * packed = nullptr;  // w packed for bf16, or null
 };
@@ -220,6 +221,7 @@ struct table {
     void (*upsample)(const upsample_args &, const team &);
     void (*nearest_code)(const nearest_code_args &, const team &);
     void (*depthwise3x3)(const depthwise3x3_args &, const team &);
+    int panel_columns;  // output columns of a panel of a packed weight
     // The panels of a packed weight, each of packed_panel_bytes, which can be packed on several threads.
     int64_t (*packed_panels)(const packing &);
     size_t (*packed_panel_bytes)(const packing &);
@@ -228,8 +230,8 @@ struct table {
 };
 
 // Returns the kernels for the best instruction set that this processor supports, or those selected by the
-// environment variable SAFELIGHT_ISA (portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon or neonbf16) if
-// the processor supports them.
+// environment variable SAFELIGHT_ISA (portable, avx2, avxvnni, avx512, avx512vnni, avx512bf16, neon or
+// neonbf16) if the processor supports them.
 const table & active();
 const table * find(const char * name);  // null if the name is unknown or the processor does not support it
 

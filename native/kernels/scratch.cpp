@@ -19,7 +19,11 @@ void * allocate_pages(size_t bytes) {
     return _aligned_malloc(bytes, 64);
 #else
     void * pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return pages == MAP_FAILED ? nullptr : pages;
+    if (pages == MAP_FAILED) return nullptr;
+#ifdef MADV_HUGEPAGE
+    static_cast<void>(madvise(pages, bytes, MADV_HUGEPAGE));
+#endif
+    return pages;
 #endif
 }
 

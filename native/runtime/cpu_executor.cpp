@@ -41,6 +41,14 @@ void cpu_executor::allocate(ggml_cgraph * graph) {
     if (!ggml_gallocr_reserve(allocator.get(), graph) || !ggml_gallocr_alloc_graph(allocator.get(), graph)) {
         out_of_memory(size, "The run");
     }
+    for (int i = 0; i < ggml_graph_n_nodes(graph); i++) {
+        // The allocator has one buffer, which every node that is not a state or a view of a weight is in.
+        ggml_backend_buffer_t buffer = ggml_graph_node(graph, i)->buffer;
+        if (buffer == nullptr || ggml_backend_buffer_get_usage(buffer) != GGML_BACKEND_BUFFER_USAGE_COMPUTE)
+            continue;
+        prefer_huge_pages(ggml_backend_buffer_get_base(buffer), ggml_backend_buffer_get_size(buffer));
+        break;
+    }
     memory_ = std::move(allocator);
 }
 

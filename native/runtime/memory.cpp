@@ -149,6 +149,7 @@ system_memory::system_memory(size_t bytes) : size_(bytes) {
         data_ = nullptr;
         throw std::bad_alloc();
     }
+    prefer_huge_pages(data_, bytes);
 }
 
 system_memory::~system_memory() {
@@ -165,6 +166,20 @@ system_memory & system_memory::operator=(system_memory && other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
+}
+
+void prefer_huge_pages(void * from, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    constexpr uintptr_t huge = uintptr_t{2} << 20;
+    const auto address = reinterpret_cast<uintptr_t>(from);
+    const uintptr_t begin = (address + huge - 1) / huge * huge, end = (address + bytes) / huge * huge;
+    if (begin < end) {
+        static_cast<void>(madvise(reinterpret_cast<void *>(begin), end - begin, MADV_HUGEPAGE));
+    }
+#else
+    static_cast<void>(from);
+    static_cast<void>(bytes);
+#endif
 }
 
 void discard_pages(void * from, size_t bytes) {

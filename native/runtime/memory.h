@@ -32,6 +32,10 @@ class system_memory {
     size_t size_ = 0;
 };
 
+// Asks the system to use huge pages for a large range of memory that has not been written to yet: matrices
+// span many pages, and each small one needs an entry in the processor's translation cache.
+void prefer_huge_pages(void * from, size_t bytes);
+
 // Returns the whole pages in a range of system memory to the system. Reading them gives zeros.
 void discard_pages(void * from, size_t bytes);
 

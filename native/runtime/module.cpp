@@ -93,10 +93,13 @@ loaded_module::loaded_module(std::unique_ptr<architecture> model, const weight_p
     }
     device();  // throws early if the device does not exist
     required_ = requirements(*model_);
-    weights_ = std::make_unique<weights>(plan, required_,
-                                         weights::options{weight_device(), options_.threads,
-                                                          options_.map_weights, cancel, std::move(progress),
-                                                          options_.discards_weights});
+    weights_ =
+        std::make_unique<weights>(plan, required_,
+                                  weights::options{weight_device(), options_.threads, options_.map_weights,
+                                                   cancel, std::move(progress), options_.discards_weights});
+    prepared_ = options_.packed_file.empty()
+                    ? std::make_unique<prepared_weights>()
+                    : std::make_unique<prepared_weights>(options_.packed_file, options_.packed_weights);
     states_ = std::make_unique<session_states>(device());
     executor_ = make_executor(device(), options_.threads);
 }
@@ -205,7 +208,7 @@ built_graph & loaded_module::graph_for(const run_request & request, const cancel
         forget_graph();
         auto built = std::make_unique<built_graph>(*weights_, graph_options(request), *model_, request.entry,
                                                    request.inputs, request.params);
-        prepare_weights(*built, cancel);
+        prepare_weights(built->request(*prepared_), cancel);
         executor_->allocate(built->nodes());
         last_ = std::move(built);
         last_key_ = std::move(key);
@@ -215,16 +218,36 @@ built_graph & loaded_module::graph_for(const run_request & request, const cancel
     return *last_;
 }
 
-void loaded_module::prepare_weights(const built_graph & graph, const cancel_token & cancel) {
-    const built_graph::parameters read = graph.request(prepared_);
+void loaded_module::prepare_weights(const graph_parameters & read, const cancel_token & cancel) {
     std::set<const void *> needed = read.plain;
-    needed.merge(prepared_.sources());
+    needed.merge(prepared_->sources());
     weights_->restore(needed, options_.threads, cancel);
-    prepared_.prepare(options_.threads, cancel, [&](const void * source) {
+    prepared_->prepare(options_.threads, cancel, [&](const void * source) {
         if (options_.packs_weights && read.prepared.count(source) > 0) weights_->discard(source);
     });
     if (!options_.packs_weights) return;
     for (const void * data : read.prepared) weights_->discard(data);
+}
+
+std::vector<stored_weight> loaded_module::write_packed(const std::string & file, uint64_t offset,
+                                                       const cancel_token & cancel) {
+    graph::options options = graph_options({});
+    options.states = nullptr;
+    options.packs_all_weights = true;
+    graph g(*weights_, options);
+    model_->build_all(g);
+    std::unique_ptr<ggml_context, void (*)(ggml_context *)> ctx(nullptr, ggml_free);
+    size_t capacity = 1024;
+    for (tensor t = ggml_get_first_tensor(g.ctx()); t != nullptr; t = ggml_get_next_tensor(g.ctx(), t))
+        capacity += 2;
+    ctx.reset(ggml_init({ggml_graph_overhead_custom(capacity, false) + 1024, nullptr, /*no_alloc*/ true}));
+    ggml_cgraph * nodes = ggml_new_graph_custom(ctx.get(), capacity, false);
+    // Entries have outputs of the same names, so that g.outputs has only the last ones.
+    for (tensor t = ggml_get_first_tensor(g.ctx()); t != nullptr; t = ggml_get_next_tensor(g.ctx(), t)) {
+        if ((t->flags & GGML_TENSOR_FLAG_OUTPUT) != 0) ggml_build_forward_expand(nodes, t);
+    }
+    prepare_weights(request_weights(g, nodes, *prepared_), cancel);
+    return prepared_->write(file, offset, cancel);
 }
 
 void loaded_module::compute(built_graph & graph, bool timed, const cancel_token & cancel,

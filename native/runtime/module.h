@@ -19,10 +19,12 @@ struct module_options {
     int threads = 0;            // 0 uses the number of physical cores
     bool stock_ops = false;     // on the CPU, use only ggml's own operations instead of our kernels
     product_precision precision = product_precision::f32;  // of the CPU's products, where models allow it
-    bool packs_weights = false;  // keep weights in the layout of the products of `precision`
-    bool discards_weights = false;  // discard weights that a run reads in that layout only, and read them from
-                                    // their files again for other runs
-    bool map_weights = false;   // use weights from memory-mapped files where their bytes need no conversion
+    bool packs_weights = false;                 // keep weights in the layout of the products of `precision`
+    std::string packed_file;                    // file of weights in that layout, which are not computed then
+    std::vector<stored_weight> packed_weights;  // the weights in the file
+    bool discards_weights = false;  // discard weights that a run reads in that layout only, and read them
+                                    // from their files again for other runs
+    bool map_weights = false;  // use weights from memory-mapped files where their bytes need no conversion
     bool release_buffers = false;  // free all memory except the weights after each run
 };
 
@@ -74,7 +76,11 @@ class loaded_module {
     // Registers a patch set under a name, replacing an existing one; a plan without patches removes it.
     // Module's thread.
     void set_patches(const std::string & id, const patch_plan & plan, const cancel_token & cancel);
-    uint64_t weight_bytes() const { return weights_->bytes() + prepared_.bytes(); }
+    // Writes the weights in the layout of the products of `precision` to an existing file, from `offset` on.
+    // Module's thread.
+    std::vector<stored_weight> write_packed(const std::string & file, uint64_t offset,
+                                            const cancel_token & cancel);
+    uint64_t weight_bytes() const { return weights_->bytes() + prepared_->bytes(); }
     uint64_t compute_bytes() const { return compute_bytes_; }  // of the largest run so far
     uint64_t state_bytes() const { return states_->bytes(); }  // of all sessions
     uint64_t patch_bytes() const { return patch_bytes_; }      // of all patch sets
@@ -89,7 +95,7 @@ class loaded_module {
     ggml_backend_dev_t device() const;
     ggml_backend_dev_t weight_device() const;
     void ensure_executor();
-    void prepare_weights(const built_graph & graph, const cancel_token & cancel);
+    void prepare_weights(const graph_parameters & read, const cancel_token & cancel);
     void compute(built_graph & graph, bool timed, const cancel_token & cancel, run_result & result);
     void forget_graph();
     void check_entry_name(const std::string & entry) const;
@@ -97,7 +103,7 @@ class loaded_module {
     module_options options_;
     std::unique_ptr<architecture> model_;
     std::unique_ptr<weights> weights_;
-    prepared_weights prepared_;
+    std::unique_ptr<prepared_weights> prepared_;  // after weights_, whose data it reads
     std::unique_ptr<session_states> states_;
     std::unique_ptr<executor> executor_;
     std::unique_ptr<built_graph> last_;  // reused: a sampler runs the same graph at every step

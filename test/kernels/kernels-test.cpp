@@ -129,19 +129,19 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
     const stored w = store(s.type, s.cout, s.cin * 9);
     floats y(residual.size(), NAN);
     conv3x3_args args{s.batch,
-                            s.height,
-                            s.width,
-                            s.cin,
-                            s.cout,
-                            x.data(),
-                            y.data(),
-                            w.view,
-                            bias.data(),
-                            s.norm ? scale_shift.data() : nullptr,
-                            s.norm,
-                            s.extras ? add.data() : nullptr,
-                            s.extras ? residual.data() : nullptr,
-                            s.rect};
+                      s.height,
+                      s.width,
+                      s.cin,
+                      s.cout,
+                      x.data(),
+                      y.data(),
+                      w.view,
+                      bias.data(),
+                      s.norm ? scale_shift.data() : nullptr,
+                      s.norm,
+                      s.extras ? add.data() : nullptr,
+                      s.extras ? residual.data() : nullptr,
+                      s.rect};
     args.precision = s.precision;
     run(threads, [&](const team & t) { k.conv3x3(args, t); });
     if (s.precision != precision::f32) {
@@ -392,7 +392,8 @@ void check_rounded_gemm(const table & k, const rounded_case & s, int threads) {
     stored w = store(s.type, s.columns, s.depth);
     if (s.exact) {
         const auto whole = [](float v) { return std::clamp(std::nearbyint(v * 40), -127.f, 127.f); };
-        for (size_t i = 0; i < x.size(); i++) x[i] = i % static_cast<size_t>(s.depth) == 3 ? 127 : whole(x[i]);
+        for (size_t i = 0; i < x.size(); i++)
+            x[i] = i % static_cast<size_t>(s.depth) == 3 ? 127 : whole(x[i]);
         for (size_t i = 0; i < w.values.size(); i++)
             w.values[i] = (i % 32 == 5 ? -127 : whole(10 * w.values[i])) / 16;
         ggml_quantize_chunk(s.type, w.values.data(), w.bytes.data(), 0, s.columns, s.depth, nullptr);
@@ -424,7 +425,8 @@ void check_rounded_gemm(const table & k, const rounded_case & s, int threads) {
     for (int64_t r = 0; r<s.rows; r += s.rows> 40 ? 7 : 1) {
         const float * from = x.data() + r * s.depth;
         const float scale = s.precision == precision::int8 ? largest_of(from, s.depth) / 127 : 1;
-        for (int64_t i = 0; i < s.depth; i++) row[static_cast<size_t>(i)] = rounded(s.precision, from[i], scale);
+        for (int64_t i = 0; i < s.depth; i++)
+            row[static_cast<size_t>(i)] = rounded(s.precision, from[i], scale);
         const auto product = [&](int64_t n) {
             double sum = 0;
             for (int64_t i = 0; i < s.depth; i++)
@@ -768,7 +770,8 @@ void check_all(const table & k, bool quick) {
             check_gather(k, {1, 16, 16, 130, 40, 4, 2, 1, p}, threads);
             check_not_finite(k, p);
         }
-        check_rounded_gemm(k, {precision::int8, 25, 70, 320, GGML_TYPE_Q8_0, activation::none, true}, threads);
+        check_rounded_gemm(k, {precision::int8, 25, 70, 320, GGML_TYPE_Q8_0, activation::none, true},
+                           threads);
         check_rounded_gemm(k, {precision::int8, 7, 33, 64, GGML_TYPE_F32, activation::none, true}, threads);
         check_gather(k, {2, 9, 7, 5, 6, 3, 2, 1}, threads);
         check_gather(k, {2, 10, 8, 5, 6, 3, 2, 0}, threads);
@@ -809,7 +812,8 @@ void check_all(const table & k, bool quick) {
 
 int main(int argc, char ** argv) {
     const bool list = argc > 1 && std::strcmp(argv[1], "list") == 0;
-    for (const char * name : {"portable", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "neon", "neonbf16"}) {
+    for (const char * name :
+         {"portable", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "neon", "neonbf16"}) {
         const table * k = find(name);
         if (!k) continue;
         if (list) {

@@ -22,13 +22,16 @@ describe.skipIf(skip !== '')(`the CPU kernels match float64${skip}`, () => {
     if (status !== 0) throw new Error(`kernels-test does not compile:\n${stdout}${stderr}`);
   }, 300_000);
 
-  it.each(['portable', 'avx2', 'avxvnni', 'avx512', 'avx512vnni', 'avx512bf16'])('with %s instructions', (isa) => {
-    const here = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
-    expect(here).toContain('portable');
-    if (!here.includes(isa))
-      return console.log(`note: ${isa} kernels not tested: this processor does not support them`);
-    expectExact(execFileSync(program, [isa], { encoding: 'utf8' }), isa, 100);
-  });
+  it.each(['portable', 'avx2', 'avxvnni', 'avx512', 'avx512vnni', 'avx512bf16'])(
+    'with %s instructions',
+    (isa) => {
+      const here = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
+      expect(here).toContain('portable');
+      if (!here.includes(isa))
+        return console.log(`note: ${isa} kernels not tested: this processor does not support them`);
+      expectExact(execFileSync(program, [isa], { encoding: 'utf8' }), isa, 100);
+    },
+  );
 
   it('share no symbols between instruction sets', () => {
     // If an AVX-512 object defines a function of the standard library, the linker may keep that definition for all objects.

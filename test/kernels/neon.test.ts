@@ -48,7 +48,9 @@ describe.skipIf(skip !== '')(`the CPU kernels on 64-bit Arm${skip}`, () => {
   it.each(['portable', 'neon', 'neonbf16'])(
     'match float64 under an emulator with %s instructions',
     (isa) => {
-      const here = execFileSync(program, [...args, 'list'], { encoding: 'utf8' }).trim().split('\n');
+      const here = execFileSync(program, [...args, 'list'], { encoding: 'utf8' })
+        .trim()
+        .split('\n');
       expect(here).toEqual(expect.arrayContaining(['portable', 'neon']));
       if (!here.includes(isa))
         return console.log(`note: ${isa} kernels not tested: the emulated processor does not support them`);

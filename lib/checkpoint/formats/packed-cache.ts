@@ -7,13 +7,14 @@ import { createHash } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { WeightPlan } from '../../binding/types.js';
+import type { PackedWeights, WeightPlan } from '../../binding/types.js';
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
 import {
   type PackedHeader,
   type PackedLayout,
   packedPlan,
+  packedWeights,
   readPacked,
   type SourceFile,
 } from './packed-file.js';
@@ -52,10 +53,11 @@ export async function identify(path: string): Promise<Identity> {
   }
 }
 
-export function keyOf(plan: WeightPlan, files: readonly Identity[]): string {
+/** @param layout the precision and the instruction set of the products that weights are packed for, if they are */
+export function keyOf(plan: WeightPlan, files: readonly Identity[], layout?: string): string {
   const facts = files.map(({ path, size, modified, head }) => [path, size, modified, head]);
   return createHash('sha256')
-    .update(JSON.stringify([facts, plan.entries]))
+    .update(JSON.stringify([facts, plan.entries, ...(layout === undefined ? [] : [layout])]))
     .digest('hex');
 }
 
@@ -63,17 +65,33 @@ export function packedPath(key: string): string {
   return join(packedFolder(), `${key}${EXTENSION}`);
 }
 
-/** Returns the plan that reads the same weights from their packed file, if there is a valid one. */
-export async function findPacked(plan: WeightPlan): Promise<WeightPlan | undefined> {
+/** Weights that were packed. */
+export interface FoundPacked {
+  /** Reads the parameters from the packed file. */
+  readonly plan: WeightPlan;
+  /** The weights in the layout of products, if the file has them. */
+  readonly weights: PackedWeights | undefined;
+}
+
+/**
+ * Returns the packed form of a plan's weights, if there is a valid one: that with weights in the layout `layout`, else one
+ * without.
+ */
+export async function findPacked(plan: WeightPlan, layout?: string): Promise<FoundPacked | undefined> {
   if ((await packedFiles()).length === 0) return undefined;
-  try {
-    const key = keyOf(plan, await Promise.all(plan.files.map(identify)));
-    const path = packedPath(key);
-    const packed = await readPacked(path);
-    return packed.header.key === key ? packedPlan(path, packed, plan) : undefined;
-  } catch {
-    return undefined; // missing or damaged: the model's own files are used instead
+  const files = await Promise.all(plan.files.map(identify)).catch(() => undefined);
+  for (const each of files === undefined ? [] : layout === undefined ? [undefined] : [layout, undefined]) {
+    try {
+      const key = keyOf(plan, files ?? [], each);
+      const path = packedPath(key);
+      const packed = await readPacked(path);
+      const found = packed.header.key === key ? packedPlan(path, packed, plan) : undefined;
+      if (found) return { plan: found, weights: packedWeights(path, packed) };
+    } catch {
+      // Missing or damaged: the model's own files are used instead.
+    }
   }
+  return undefined;
 }
 
 /** One packed file. */

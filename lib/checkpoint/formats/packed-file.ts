@@ -6,7 +6,13 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
-import type { SourceType, WeightPlan, WeightPlanEntry } from '../../binding/types.js';
+import type {
+  PackedWeight,
+  PackedWeights,
+  SourceType,
+  WeightPlan,
+  WeightPlanEntry,
+} from '../../binding/types.js';
 import { SafelightError } from '../../errors.js';
 import { openRegular, readFully } from '../../files/read.js';
 import { entryBytes } from '../weights/plan-bytes.js';
@@ -40,6 +46,8 @@ const packedHeader = z.object({
   module: z.string(),
   /** The requested storage; null for each tensor's own type. */
   storage: z.string().nullable(),
+  /** Precision of the products that `packed` is for. */
+  precision: z.enum(['bf16', 'int8']).optional(),
   sources: z.array(sourceFile),
   /** SHA-256 of everything after the header. */
   content: sha256,
@@ -52,6 +60,8 @@ const packedHeader = z.object({
       length: natural,
     }),
   ),
+  /** Weights in the layout of the products, after the parameters. */
+  packed: z.array(z.object({ key: z.string(), offset: natural, length: natural })).optional(),
 });
 
 export type SourceFile = z.infer<typeof sourceFile>;
@@ -79,7 +89,9 @@ export function layoutPacked(
   });
   const header = { ...fields, content: '0'.repeat(64), entries: places };
   // Absolute offsets have more digits than the relative ones of this header: the padding reserves space for them.
-  const room = 16 * places.length;
+  // Packed weights are listed once they have been written.
+  const listed = fields.precision === undefined ? 0 : Buffer.byteLength(JSON.stringify(places));
+  const room = 16 * places.length + listed;
   const dataOffset = aligned(PREFIX + Buffer.byteLength(JSON.stringify(header)) + room);
   const entries = places.map((entry) => ({ ...entry, offset: dataOffset + entry.offset }));
   return { header: { ...header, entries }, dataOffset, size: dataOffset + end };
@@ -113,7 +125,7 @@ export async function readPacked(path: string): Promise<PackedLayout> {
     const header = packedHeader.parse(JSON.parse(json.toString('utf8')));
     const dataOffset = PREFIX + length;
     let end = dataOffset;
-    for (const { offset, length: bytes } of header.entries) {
+    for (const { offset, length: bytes } of [...header.entries, ...(header.packed ?? [])]) {
       if (offset !== aligned(end)) throw damaged(path);
       end = offset + bytes;
     }
@@ -124,6 +136,18 @@ export async function readPacked(path: string): Promise<PackedLayout> {
   } finally {
     await handle.close();
   }
+}
+
+/** Returns the layout with the packed weights, which follow the parameters. */
+export function withPacked(layout: PackedLayout, packed: readonly PackedWeight[]): PackedLayout {
+  const last = packed.at(-1);
+  const size = last === undefined ? layout.size : last.offset + last.length;
+  return { ...layout, header: { ...layout.header, packed: [...packed] }, size };
+}
+
+/** Returns the packed weights of a file, if it has any. */
+export function packedWeights(path: string, { header }: PackedLayout): PackedWeights | undefined {
+  return header.packed && { path, weights: header.packed };
 }
 
 /** Returns the plan that reads the same parameters from the packed file, or undefined if they differ. */

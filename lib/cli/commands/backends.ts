@@ -15,13 +15,13 @@ async function listBackends({ json }: { json?: boolean }): Promise<void> {
   const { backends } = await import('../../binding/backends.js');
   const devices = backends();
   if (json) return printJson(devices);
-  const rows = devices.map(({ name, device, type, description, memory, opens, kernels }) => [
+  const rows = devices.map(({ name, device, type, description, memory, opens, kernels, products }) => [
     name,
     device || '-',
     type,
     memory.total > 0 ? `${bytes(memory.free)} of ${bytes(memory.total)}` : '-',
     opens ? 'yes' : 'no',
-    kernels === undefined ? description : `${description}, ${kernels}`,
+    kernels === undefined ? description : `${description}, ${kernels} (${products?.join(', ')})`,
   ]);
   print(table(['backend', 'device', 'type', 'memory free', 'opens', 'description'], rows));
   for (const { opens, description, problem } of devices) if (!opens) print(`\n${description}: ${problem}`);

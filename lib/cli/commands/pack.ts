@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import type { StorageType } from '../../binding/types.js';
 import { storageTypes } from '../../checkpoint/weights/storage.js';
+import { type Precision, precisions } from '../../modules/module-options.js';
 import type { PackedModule, PackOptions } from '../../tools/pack.js';
 import { UsageError } from '../failure.js';
 import { interruptible } from '../interrupt.js';
@@ -12,6 +13,7 @@ import { createProgress } from '../progress.js';
 
 interface Flags extends CommonOptions {
   readonly storage?: StorageType;
+  readonly precision?: Precision;
   readonly vae?: string;
   readonly variant?: string;
   readonly ema?: boolean;
@@ -34,6 +36,12 @@ export function packCommand(): Command {
         storageTypes,
       ),
     )
+    .addOption(
+      new Option(
+        '--precision <format>',
+        "also store the layout of the CPU's products in this precision, which makes the file about twice as large",
+      ).choices(precisions),
+    )
     .option('--verify', 'compare the model and the packed weights byte by byte with what was packed')
     .option('--list', 'list the packed weights of the model, or of all models')
     .option('--remove', 'remove the packed weights of the model, or of all models')
@@ -43,7 +51,7 @@ export function packCommand(): Command {
     .option('--threads <n>', 'CPU threads; default one per physical core', integer('--threads', 1, 256));
   addCommonOptions(
     command,
-    'print only {"modules":[{"model","module","storage","file","bytes","state"}],"seconds"} on stdout',
+    'print only {"modules":[{"model","module","storage","precision","file","bytes","state"}],"seconds"} on stdout',
   );
   return command.action(pack);
 }
@@ -59,10 +67,11 @@ async function pack(model: string | undefined, flags: Flags): Promise<void> {
     m.model,
     m.module,
     m.storage ?? 'default',
+    m.precision ?? '-',
     bytes(m.bytes),
     flags.remove ? 'removed' : m.state,
   ]);
-  print(table(['model', 'module', 'storage', 'size', 'state'], rows));
+  print(table(['model', 'module', 'storage', 'precision', 'size', 'state'], rows));
   if (!flags.list && !flags.remove)
     print(`${flags.verify ? 'packed and verified' : 'packed'} in ${duration(seconds)}`);
 }
@@ -72,14 +81,24 @@ async function run(model: string | undefined, flags: Flags): Promise<readonly Pa
   if (flags.list) return packedModules(model);
   if (flags.remove) return removePacked(model);
   if (model === undefined) throw new UsageError("missing argument 'model' (or pass --list or --remove)");
-  const { storage, vae, variant, ema, threads, verify } = flags;
+  const { storage, precision, vae, variant, ema, threads, verify } = flags;
   const progress = createProgress({ quiet: flags.quiet ?? false });
   const onProgress = (step: number, steps: number) => progress.show({ phase: 'convert', step, steps });
   return interruptible(async (signal) => {
     try {
       return await packModel(
         model,
-        withoutUndefined<PackOptions>({ storage, vae, variant, ema, threads, verify, signal, onProgress }),
+        withoutUndefined<PackOptions>({
+          storage,
+          precision,
+          vae,
+          variant,
+          ema,
+          threads,
+          verify,
+          signal,
+          onProgress,
+        }),
       );
     } finally {
       progress.clear();

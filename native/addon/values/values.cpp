@@ -61,11 +61,15 @@ std::set<std::string> read_names(const Napi::Object & from, const char * key) {
     return out;
 }
 
-product_precision to_precision(const std::string & name) {
-    if (name == "f32") return product_precision::f32;
-    if (name == "bf16") return product_precision::bf16;
-    if (name == "int8") return product_precision::int8;
-    throw error("INVALID_OPTION", "Expected f32, bf16 or int8 for precision but received " + name);
+void read_packed(const Napi::Object & from, module_options & out) {
+    out.packed_file = to_text(from.Get("path"), "the path of packed weights");
+    Napi::Array weights = array(from.Get("weights"), "the packed weights");
+    for (uint32_t i = 0; i < weights.Length(); i++) {
+        Napi::Object weight = object(weights.Get(i), "a packed weight");
+        out.packed_weights.push_back({to_text(weight.Get("key"), "the key of a packed weight"),
+                                      natural(weight.Get("offset"), "the offset of a packed weight"),
+                                      natural(weight.Get("length"), "the length of a packed weight")});
+    }
 }
 
 }  // namespace
@@ -88,10 +92,17 @@ module_options to_module_options(const Napi::Value & value) {
     out.stock_ops = flag(from, "stockOps");
     Napi::Value precision = from.Get("precision");
     if (!precision.IsUndefined()) {
-        out.precision = to_precision(to_text(precision, "precision"));
+        out.precision = one_of<product_precision>(precision, "precision",
+                                                  {{"f32", product_precision::f32},
+                                                   {"bf16", product_precision::bf16},
+                                                   {"int8", product_precision::int8}});
     }
     out.packs_weights = flag(from, "packWeights");
     out.discards_weights = flag(from, "discardWeights");
+    Napi::Value packed = from.Get("packedWeights");
+    if (!packed.IsUndefined()) {
+        read_packed(object(packed, "packedWeights"), out);
+    }
     out.map_weights = flag(from, "mapWeights");
     out.release_buffers = flag(from, "releaseBuffers");
     return out;

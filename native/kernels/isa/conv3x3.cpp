@@ -1,8 +1,9 @@
 // Winograd's convolutions (Lavin and Gray 2015): y = A^T [(G g G^T) . (B^T d B)] A over tiles of outputs, as
-// small matrix products, one per point of the transforms. F(4x4) (with the points of Alam et al. 2022) needs 36
-// instead of 144 multiplications per tile and pair of channels, F(2x2) 16 instead of 36. A block of tiles is
-// transformed, multiplied and transformed back while it is in cache. Filters are expanded and transformed panel
-// by panel, so that the transformed filters, which are several times as large, are never stored as a whole.
+// small matrix products, one per point of the transforms. F(4x4) (with the points of Alam et al. 2022) needs
+// 36 instead of 144 multiplications per tile and pair of channels, F(2x2) 16 instead of 36. A block of tiles
+// is transformed, multiplied and transformed back while it is in cache. Filters are expanded and transformed
+// panel by panel, so that the transformed filters, which are several times as large, are never stored as a
+// whole.
 
 #include <cmath>
 
@@ -28,7 +29,7 @@ constexpr int64_t max_across = 64 / W::out;
 template <class W, class F>
 struct block {
     using element = typename F::element;
-    static constexpr int64_t KB = 64 * F::depth;    // input channels per filter panel
+    static constexpr int64_t KB = 64 * F::depth;   // input channels per filter panel
     static constexpr int64_t row = KB / F::depth;  // elements of a panel of input channels
     // Not powers of two: streams with a stride of 4096 would share one cache set.
     static constexpr int64_t U_stride = row * NB + 16;

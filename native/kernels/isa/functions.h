@@ -26,8 +26,7 @@ inline vf exp_in_range(vf x) {
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.f;
 #if defined(__AVX512F__)
-    return reinterpret_cast<vf>(
-        _mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
+    return reinterpret_cast<vf>(_mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
 #else
     vi bits;
     std::memcpy(&bits, &shifted, sizeof bits);
@@ -44,8 +43,8 @@ inline vf exp_negative(vf x) {
 inline vf exp(vf x) {
     return exp_in_range(min(splat(88.3f), max(splat(-87.3f), x)));
 }
-// x / d for 1 <= d < 2^126, to about 1 ulp. AVX-512's division takes ten times as long as its multiplication, so it
-// is replaced by an approximation of 14 bits and one step of Newton's method.
+// x / d for 1 <= d < 2^126, to about 1 ulp. AVX-512's division takes ten times as long as its multiplication,
+// so it is replaced by an approximation of 14 bits and one step of Newton's method.
 inline vf divided(vf x, vf d) {
 #if defined(__AVX512F__)
     const vf rough = reinterpret_cast<vf>(_mm512_rcp14_ps(reinterpret_cast<__m512>(d)));

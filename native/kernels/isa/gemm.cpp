@@ -38,8 +38,8 @@ struct block {
 
     // Returns the channels at depth k.
     int64_t channel(int64_t k) const { return k / taps; }
-    // Returns the place in the packed weights of the panel of columns from n on, at depth k; null if they are not
-    // packed.
+    // Returns the place in the packed weights of the panel of columns from n on, at depth k; null if they are
+    // not packed.
     const element * packed(int64_t n, int64_t k) const {
         if constexpr (F::depth == 1) return nullptr;
         if (!p.packed) return nullptr;
@@ -215,7 +215,8 @@ struct partition {
         // Panels of equal depth: whole blocks of the storage type and, of formats with several numbers in an
         // element, whole channels and blocks.
         const int64_t taps = F::depth == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
-        const int64_t unit = F::depth == 1 ? std::max<int64_t>(p.w.block, 16) : std::lcm(p.w.block, 32 * taps);
+        const int64_t unit =
+            F::depth == 1 ? std::max<int64_t>(p.w.block, 16) : std::lcm(p.w.block, 32 * taps);
         KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
         panels = (p.depth + KB - 1) / KB;
         A_row = F::elements(KB) + A_pad;

@@ -9,8 +9,8 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
-// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which has
-// scales.
+// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which
+// has scales.
 template <class F, int R, int V, bool prefetch_often>
 inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
                          const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
@@ -78,8 +78,10 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
 // The micro kernel of a format.
 template <class F, int R, int V, bool prefetch_often>
 constexpr auto micro_of() {
-    if constexpr (F::scales_rows) return micro_blocks<F, R, V, prefetch_often>;
-    else return micro<F, R, V, prefetch_often>;
+    if constexpr (F::scales_rows)
+        return micro_blocks<F, R, V, prefetch_often>;
+    else
+        return micro<F, R, V, prefetch_often>;
 }
 
 template <class F>

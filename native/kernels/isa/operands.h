@@ -15,7 +15,8 @@ inline const typename F::element * packed_panel(const void * packed, int64_t pan
     return static_cast<const typename F::element *>(packed) + panel * F::panel_rows(channels) * taps * NB;
 }
 
-// Copies rows [row, row + rows) and columns [column, column + count) of q8_0 weights as blocks of int8_products.
+// Copies rows [row, row + rows) and columns [column, column + count) of q8_0 weights as blocks of
+// int8_products.
 inline void copy_q8(const weights & w, int64_t row, int rows, int64_t column, int64_t count, uint32_t * to) {
     constexpr int64_t each = int8_products::rows_of_block;
     for (int64_t k = 0; k < count; k += q8_block, to += each * NB) {
@@ -40,12 +41,12 @@ inline void copy_q8(const weights & w, int64_t row, int rows, int64_t column, in
     }
 }
 
-// Packs rows [row, row + rows), rows <= NB, and channels [channel, channel + count) of w in the format F; a row is
-// [channels, taps]. Missing rows are filled with zeros. `expanded` [NB][expand_row] and `panel` [count * taps][NB]
-// are buffers; for formats of pairs, `panel` may be `out`.
+// Packs rows [row, row + rows), rows <= NB, and channels [channel, channel + count) of w in the format F; a
+// row is [channels, taps]. Missing rows are filled with zeros. `expanded` [NB][expand_row] and `panel` [count
+// * taps][NB] are buffers; for formats of pairs, `panel` may be `out`.
 template <class F>
-inline void pack_weights(const weights & w, int64_t row, int rows, int64_t channel, int64_t count, int64_t taps,
-                         float * expanded, float * panel, typename F::element * out) {
+inline void pack_weights(const weights & w, int64_t row, int rows, int64_t channel, int64_t count,
+                         int64_t taps, float * expanded, float * panel, typename F::element * out) {
     if constexpr (F::scales_rows) {
         if (is_q8(w)) return copy_q8(w, row, rows, channel, count, out);
     }

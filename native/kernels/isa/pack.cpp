@@ -44,7 +44,8 @@ rounding pack_panel(const weights & w, const packing & p, int64_t panel, typenam
     const int rows = static_cast<int>(std::min<int64_t>(NB, half_columns(p) - first));
     // Channels per step: whole blocks of the storage type and of the format.
     const int64_t step = std::lcm(w.block, int64_t(64));
-    float * expanded = scratch(static_cast<size_t>(NB * expand_row + std::min(step, p.channels) * p.taps * NB));
+    float * expanded =
+        scratch(static_cast<size_t>(NB * expand_row + std::min(step, p.channels) * p.taps * NB));
     float * columns = expanded + NB * expand_row;
     rounding total;
     for (int64_t c = 0; c < p.channels; c += step) {

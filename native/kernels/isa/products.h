@@ -20,13 +20,13 @@ inline vu round_to_bf16(vf v) {
 // Rounds two vectors to pairs: `first` in the lower halves, `second` in the upper ones.
 inline vu bf16_pairs(vf first, vf second) {
 #if defined(__AVX512BF16__)
-    alignas(64) static constexpr uint16_t interleaved[2 * VL] = {
-        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    alignas(64) static constexpr uint16_t interleaved[2 * VL] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                                 21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                                 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     const __m512bh halves =
         _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(second), reinterpret_cast<__m512>(first));
-    return reinterpret_cast<vu>(_mm512_permutexvar_epi16(_mm512_load_si512(interleaved),
-                                                         reinterpret_cast<__m512i>(halves)));
+    return reinterpret_cast<vu>(
+        _mm512_permutexvar_epi16(_mm512_load_si512(interleaved), reinterpret_cast<__m512i>(halves)));
 #else
     return (round_to_bf16(first) >> 16) | (round_to_bf16(second) & 0xFFFF0000u);
 #endif
@@ -39,8 +39,8 @@ struct f32_products {
     static constexpr int depth = 1;  // numbers of consecutive depth in an element
     static constexpr bool scales_rows = false;
 
-    // Returns the elements of `count` numbers of consecutive depth in a row of the left operand, and the rows of
-    // elements in a panel of the right one.
+    // Returns the elements of `count` numbers of consecutive depth in a row of the left operand, and the rows
+    // of elements in a panel of the right one.
     static int64_t elements(int64_t count) { return count; }
     static int64_t panel_rows(int64_t count) { return count; }
     // Returns the scale that the numbers of a row are divided by.
@@ -113,8 +113,12 @@ struct bf16_products {
         }
     }
     // The first and the second numbers of pairs.
-    static vf first(vu pairs) { return reinterpret_cast<vf>(pairs << 16); }
-    static vf second(vu pairs) { return reinterpret_cast<vf>(pairs & 0xFFFF0000u); }
+    static vf first(vu pairs) {
+        return reinterpret_cast<vf>(pairs << 16);
+    }
+    static vf second(vu pairs) {
+        return reinterpret_cast<vf>(pairs & 0xFFFF0000u);
+    }
     // Packs a panel [count][taps][columns] as pairs [(count + 1) / 2][taps][columns] of consecutive `count`;
     // `columns` is a multiple of VL. The result may overwrite the panel.
     static void pack_panel(const float * from, int64_t count, int64_t taps, int64_t columns, uint32_t * to) {
@@ -129,10 +133,11 @@ struct bf16_products {
     }
 };
 
-// Products of int8 numbers with sums in int32. Rows of the left operand share a scale; each column of the right
-// one has a scale per block of numbers, as ggml's q8_0. A block of the right operand is a row of scales (f16) and
-// sums (int16, negative) of its columns and then block / 4 rows of numbers. Numbers of the left operand are stored
-// plus 128, because the instructions multiply unsigned with signed numbers; the sums subtract that again.
+// Products of int8 numbers with sums in int32. Rows of the left operand share a scale; each column of the
+// right one has a scale per block of numbers, as ggml's q8_0. A block of the right operand is a row of scales
+// (f16) and sums (int16, negative) of its columns and then block / 4 rows of numbers. Numbers of the left
+// operand are stored plus 128, because the instructions multiply unsigned with signed numbers; the sums
+// subtract that again.
 struct int8_products {
     using element = uint32_t;
     using vector = vu;
@@ -199,11 +204,12 @@ struct int8_products {
         auto * bytes = reinterpret_cast<uint8_t *>(to);
         for (int64_t k = 0; k < blocks(count) * block; k += VL) {
             const auto part = static_cast<int>(std::clamp<int64_t>(count - k, 0, VL));
-            store_bytes(bytes + k, round_to_int(load_part(from + k, part) * inverse) + static_cast<int>(offset));
+            store_bytes(bytes + k,
+                        round_to_int(load_part(from + k, part) * inverse) + static_cast<int>(offset));
         }
     }
-    // Packs a panel [count][columns] of rows of consecutive depth; `columns` is a multiple of VL. The result must
-    // not overlap the panel.
+    // Packs a panel [count][columns] of rows of consecutive depth; `columns` is a multiple of VL. The result
+    // must not overlap the panel.
     static void pack_panel(const float * from, int64_t count, int64_t, int64_t columns, uint32_t * to) {
         for (int64_t k = 0; k < count; k += block, to += rows_of_block * columns) {
             const int64_t numbers = std::min(block, count - k);
@@ -240,7 +246,9 @@ struct int8_products {
         }
     }
     // Load the scales and the first sums of the columns [n, n + VL) of a block.
-    static vf scales(const uint32_t * row, int64_t n) { return load(reinterpret_cast<const uint16_t *>(row) + n); }
+    static vf scales(const uint32_t * row, int64_t n) {
+        return load(reinterpret_cast<const uint16_t *>(row) + n);
+    }
     static vi first_sums(const uint32_t * row, int64_t columns, int64_t n) {
         return load_shorts(reinterpret_cast<const int16_t *>(row) + columns + n) * static_cast<int>(offset);
     }

@@ -9,8 +9,8 @@
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
-// Gathers the pixels of output pixel `row` into out[channels / group][taps][group], applying scale_shift and SiLU.
-// The channels of the last group are completed by zeros.
+// Gathers the pixels of output pixel `row` into out[channels / group][taps][group], applying scale_shift and
+// SiLU. The channels of the last group are completed by zeros.
 inline void gather_convolution(const gemm_args & p, int64_t row, int64_t group, float * out) {
     const auto & c = p.conv;
     const int64_t map_pixels = c.out_height * c.out_width, batch = row / map_pixels;

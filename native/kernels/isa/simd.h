@@ -155,8 +155,8 @@ inline uint16_t float_to_half(float x) {
 #elif defined(SAFELIGHT_NEON)
     return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(x))), 0);
 #else
-    // Rounds to nearest, ties to even: multiplying by a power of two and adding a number moves the last bit of the
-    // half to the last bit of a float.
+    // Rounds to nearest, ties to even: multiplying by a power of two and adding a number moves the last bit
+    // of the half to the last bit of a float.
     uint32_t bits;
     std::memcpy(&bits, &x, sizeof bits);
     const uint32_t sign = bits >> 16 & 0x8000, magnitude_bits = bits & 0x7FFFFFFF;

@@ -1,4 +1,5 @@
 #include "kernels/isa/isa.h"
+#include "kernels/isa/simd.h"
 
 #define SAFELIGHT_TEXT(x) #x
 #define SAFELIGHT_NAME(x) SAFELIGHT_TEXT(x)
@@ -28,6 +29,7 @@ const table kernels = {SAFELIGHT_NAME(SAFELIGHT_ISA),
                        upsample,
                        nearest_code,
                        depthwise3x3,
+                       NB,
                        packed_panels,
                        packed_panel_bytes,
                        pack};

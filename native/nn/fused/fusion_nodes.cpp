@@ -102,11 +102,12 @@ void run_gemm(const product & p, const packed_weight * packed, tensor out, const
     kernels::active().gemm(a, team);
 }
 
-// Returns true for products whose weights are packed: those of the module itself, without patches, for more than a few
-// rows.
+// Returns true for products whose weights are packed: those of the module itself, without patches, for more
+// than a few rows.
 bool reads_packed(model_ref m, const product & p) {
     const int64_t rows = p.ne[1] * p.ne[2] * p.ne[3];
-    return p.precision != kernels::precision::f32 && rows > kernels::few_rows &&
+    return p.precision != kernels::precision::f32 &&
+           (rows > kernels::few_rows || m.g().opts().packs_all_weights) &&
            m.g().own_weights.count(p.w->data) > 0;
 }
 
@@ -135,9 +136,9 @@ tensor emit(model_ref m, const product & p) {
     });
     if (reads_packed(m, p)) {
         const bool keep = m.g().opts().packs_weights;
-        m.g().preparations[y] = {p.w->data, [=](prepared_weights & weights) {
-                                     *packed = request_packed(weights, p, keep);
-                                 }};
+        const std::string name = m.g().own_weights.at(p.w->data);
+        m.g().preparations[y] = {
+            p.w->data, [=](prepared_weights & weights) { *packed = request_packed(weights, p, name, keep); }};
     }
     auto & products = fusion_of(m).products;
     product & stored = products[y] = p;

@@ -6,8 +6,8 @@
 namespace safelight {
 namespace {
 
-// Weights stay in bf16 if their relative root mean square error in int8 is greater; that of normally distributed
-// weights is 0.6 %.
+// Weights stay in bf16 if their relative root mean square error in int8 is greater; that of normally
+// distributed weights is 0.6 %.
 constexpr double largest_error = 0.01;
 
 }  // namespace
@@ -28,6 +28,8 @@ void packed_weight::pack(const parallel & run) {
     if (keep_) {
         require_memory(static_cast<size_t>(panels) * each, available_memory(), "The packed weights");
         memory_ = system_memory(static_cast<size_t>(panels) * each);
+        data_ = static_cast<const std::byte *>(memory_.data());
+        size_ = memory_.size();
     }
     std::vector<kernels::rounding> parts(static_cast<size_t>(panels));
     run(panels, [&](int64_t panel) {
@@ -48,15 +50,31 @@ void packed_weight::pack(const parallel & run) {
     pack(run);
 }
 
-std::shared_ptr<packed_weight> request_packed(prepared_weights & weights, const product & p, bool keep) {
+bool packed_weight::use(const std::byte * bytes, uint64_t size) {
+    const kernels::table & k = kernels::active();
+    for (kernels::precision precision : {layout_.precision, kernels::precision::bf16}) {
+        kernels::packing layout = layout_;
+        layout.precision = precision;
+        if (size != static_cast<uint64_t>(k.packed_panels(layout)) * k.packed_panel_bytes(layout)) continue;
+        layout_ = layout;
+        data_ = bytes;
+        size_ = size;
+        return true;
+    }
+    return false;
+}
+
+std::shared_ptr<packed_weight> request_packed(prepared_weights & weights, const product & p,
+                                              const std::string & name, bool keep) {
     const bool linear = p.kind == product_kind::linear || p.kernel == 1;
     const bool int8 = linear && p.precision == kernels::precision::int8;
     const int64_t taps = int64_t(p.kernel) * p.kernel;
     const kernels::packing layout{int8 ? kernels::precision::int8 : kernels::precision::bf16, p.out,
                                   ggml_nelements(p.w) / p.out / taps, taps,
                                   p.act == kernels::activation::geglu};
-    std::string key = std::to_string(reinterpret_cast<uintptr_t>(p.w->data));
-    for (int64_t part : {int64_t(int8), layout.columns, layout.channels, taps, int64_t(layout.gated)}) {
+    std::string key = name + (int8 ? " int8" : " bf16");
+    for (int64_t part : {layout.columns, layout.channels, taps, int64_t(layout.gated),
+                         int64_t(kernels::active().panel_columns)}) {
         key += ' ';
         key += std::to_string(part);
     }

@@ -129,27 +129,6 @@ void built_graph::check_taps() const {
 // Collects the nodes that outputs, taps and effects depend on, in the order in which the builder created
 // them. ggml's own order visits each node's first operand first, which is its weight: it would expand weights
 // to f32 long before their layers run, and separate nodes from their names in timed runs.
-built_graph::parameters built_graph::request(prepared_weights & weights) const {
-    parameters read;
-    for (int i = 0; i < ggml_graph_n_nodes(nodes_); ++i) {
-        const ggml_tensor * node = ggml_graph_node(nodes_, i);
-        auto found = graph_.preparations.find(node);
-        const void * prepared = nullptr;
-        if (found != graph_.preparations.end()) {
-            found->second.request(weights);
-            prepared = found->second.weight;
-            read.prepared.insert(prepared);
-        }
-        for (const ggml_tensor * source : node->src) {
-            if (source == nullptr) continue;
-            const void * data = (source->view_src != nullptr ? source->view_src : source)->data;
-            if (data != prepared && graph_.own_weights.count(data) > 0) read.plain.insert(data);
-        }
-    }
-    for (const void * data : read.plain) read.prepared.erase(data);
-    return read;
-}
-
 void built_graph::collect_nodes() {
     std::vector<ggml_tensor *> all_nodes;
     for (ggml_tensor * t = ggml_get_first_tensor(graph_.ctx()); t != nullptr;
@@ -255,6 +234,27 @@ host_tensors built_graph::taps() const {
         out[name] = read(graph_.names.at(name));
     }
     return out;
+}
+
+graph_parameters request_weights(const graph & g, ggml_cgraph * nodes, prepared_weights & weights) {
+    graph_parameters read;
+    for (int i = 0; i < ggml_graph_n_nodes(nodes); ++i) {
+        const ggml_tensor * node = ggml_graph_node(nodes, i);
+        auto found = g.preparations.find(node);
+        const void * prepared = nullptr;
+        if (found != g.preparations.end()) {
+            found->second.request(weights);
+            prepared = found->second.weight;
+            read.prepared.insert(prepared);
+        }
+        for (const ggml_tensor * source : node->src) {
+            if (source == nullptr) continue;
+            const void * data = (source->view_src != nullptr ? source->view_src : source)->data;
+            if (data != prepared && g.own_weights.count(data) > 0) read.plain.insert(data);
+        }
+    }
+    for (const void * data : read.plain) read.prepared.erase(data);
+    return read;
 }
 
 }  // namespace safelight

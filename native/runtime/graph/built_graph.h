@@ -12,6 +12,13 @@ namespace safelight {
 // Type of an input that accepts whatever type the graph declares. Used when only shapes matter.
 inline constexpr ggml_type any_type = GGML_TYPE_COUNT;
 
+// The data of the parameters that a graph reads: as they were loaded, or in another layout only.
+struct graph_parameters {
+    std::set<const void *> plain, prepared;
+};
+// Requests the weights that the nodes of a graph read in another layout.
+graph_parameters request_weights(const graph & g, ggml_cgraph * nodes, prepared_weights & weights);
+
 // The graph of one entry for fixed input shapes. It can be allocated once and run many times.
 class built_graph {
   public:
@@ -22,12 +29,10 @@ class built_graph {
     named_nodes names() const;
     run_state & state() { return graph_.run; }
 
-    // The data of the parameters that the nodes read: as they were loaded, or in another layout only.
-    struct parameters {
-        std::set<const void *> plain, prepared;
-    };
     // Requests the weights that the nodes read in another layout.
-    parameters request(prepared_weights & weights) const;
+    graph_parameters request(prepared_weights & weights) const {
+        return request_weights(graph_, nodes_, weights);
+    }
     // Copies the inputs into the graph and fills the tensors that are computed from them on the host. Throws
     // INVALID_OPTION for a value outside of an input's limits.
     void set_inputs(const run_inputs & inputs) const;

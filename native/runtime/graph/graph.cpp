@@ -159,7 +159,7 @@ tensor graph::weight(const std::string & name, const shape & dims, weight_role r
     if (tensor copy = opts_.weight_changes ? opts_.weight_changes->replacement(name) : nullptr) {
         w = copy;
     } else {
-        own_weights.insert(w->data);
+        own_weights.emplace(w->data, name);
     }
     std::vector<int64_t> ne(dims.rbegin(), dims.rend());
     ne.resize(GGML_MAX_DIMS, 1);

@@ -102,10 +102,11 @@ enum class product_precision { f32, bf16, int8 };
 class graph {
   public:
     struct options {
-        bool cpu = true;                  // CPU backend: nn/ may use our custom operations
-        bool stock_ops = false;           // use ggml's own operations only, as on other backends
+        bool cpu = true;         // CPU backend: nn/ may use our custom operations
+        bool stock_ops = false;  // use ggml's own operations only, as on other backends
         product_precision precision = product_precision::f32;  // except within a full_precision scope
         bool packs_weights = true;        // keep weights in the layout of the kernels, not only as loaded
+        bool packs_all_weights = false;   // also those of products that are too small to read them
         std::set<std::string> taps;       // nodes to read after the run; disables fusion
         std::set<std::string> overrides;  // nodes whose values are inputs (override_input); disables fusion
         bool list_nodes = false;          // build only to list the nodes; disables fusion
@@ -175,14 +176,14 @@ class graph {
     std::map<std::string, range> limits;  // of I32 inputs
     std::vector<std::string> name_order;
     std::vector<host_binding> computed_inputs;
-    // Nodes that read a weight in another layout: the weight, and the request for it, which is made if the node is
-    // computed.
+    // Nodes that read a weight in another layout: the weight, and the request for it, which is made if the
+    // node is computed.
     struct preparation {
         const void * weight;
         std::function<void(prepared_weights &)> request;
     };
     std::map<const ggml_tensor *, preparation> preparations;
-    std::set<const void *> own_weights;  // data of parameters as they were loaded, without those of patches
+    std::map<const void *, std::string> own_weights;  // names of parameters as they were loaded, by data
     std::vector<tensor> effects;
     int full_precision = 0;  // open full_precision scopes
     bool wraps = false;      // convolutions pad maps with their opposite edges instead of zeros

@@ -1,12 +1,7 @@
 #include "runtime/weights/weight_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
 #include <deque>
 #include <map>
 #include <memory>
@@ -16,6 +11,7 @@
 #include "runtime/threads.h"
 #include "runtime/weights/convert.h"
 #include "runtime/weights/mapped_file.h"
+#include "runtime/weights/output_file.h"
 
 namespace safelight {
 
@@ -36,41 +32,6 @@ struct piece {
     source * origin;
     uint64_t to;  // offset of the entry in the output file
     int64_t row, begin, end;
-};
-
-class output_file {
-  public:
-    explicit output_file(const std::string & path)
-        : path_(path), fd_(open(path.c_str(), O_WRONLY | O_CLOEXEC)) {
-        if (fd_ < 0) {
-            fail();
-        }
-    }
-    ~output_file() {
-        if (fd_ >= 0) {
-            close(fd_);
-        }
-    }
-    output_file(const output_file &) = delete;
-    output_file & operator=(const output_file &) = delete;
-
-    void write(const std::vector<std::byte> & bytes, uint64_t at) const {
-        for (size_t done = 0; done < bytes.size();) {
-            ssize_t n = pwrite(fd_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(at + done));
-            if (n < 0 && errno != EINTR) {
-                fail();
-            }
-            done += n > 0 ? static_cast<size_t>(n) : 0;
-        }
-    }
-
-  private:
-    [[noreturn]] void fail() const {
-        throw error("FILE_NOT_WRITTEN", "Cannot write " + path_ + ": " + std::strerror(errno));
-    }
-
-    std::string path_;
-    int fd_;
 };
 
 size_t bytes_of_rows(const piece & p, int64_t rows) {
@@ -147,7 +108,7 @@ void write_weights(const weight_plan & plan, const std::vector<uint64_t> & offse
         } else {
             convert_rows(*p.entry, p.origin->file->data(), p.row, p.begin, p.end, bytes.data());
         }
-        output.write(bytes, p.to + bytes_of_rows(p, p.begin));
+        output.write(bytes.data(), bytes.size(), p.to + bytes_of_rows(p, p.begin));
         if (--p.origin->pieces_left == 0) {
             p.origin->file->discard_pages(p.entry->offset, p.entry->length);
             if (options.changes != nullptr) options.changes->release(*p.entry);

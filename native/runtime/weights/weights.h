@@ -25,7 +25,7 @@ class weights : public weight_source {
         bool map;  // on the CPU, use the file's bytes if they need no conversion
         const cancel_token & cancel;
         std::function<void(uint64_t done, uint64_t total)>
-            progress;  // in bytes of the files; called on any thread, one call at a time
+            progress;              // in bytes of the files; called on any thread, one call at a time
         bool discardable = false;  // on the CPU, parameters may be discarded and read from the files again
     };
 

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace safelight {
+
+// An existing file that is written at any offsets, from any threads. Throws FILE_NOT_WRITTEN.
+class output_file {
+  public:
+    explicit output_file(const std::string & path);
+    ~output_file();
+    output_file(const output_file &) = delete;
+    output_file & operator=(const output_file &) = delete;
+
+    void write(const std::byte * bytes, size_t count, uint64_t at) const;
+
+  private:
+    [[noreturn]] void fail() const;
+
+    std::string path_;
+    int fd_;
+};
+
+}  // namespace safelight
