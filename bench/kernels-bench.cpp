@@ -269,7 +269,7 @@ timing conv3x3(std::istream & in, const table & k, const run_fn & time) {
     a.scale_shift = norm ? scale.data() : nullptr;
     a.silu = norm != 0;
     const auto packed = pack(
-        k, a.w, {a.precision == precision::f32 ? a.precision : precision::bf16, a.cout, a.cin, 9, false});
+        k, a.w, {a.precision == precision::f32 || is_product(a) ? a.precision : precision::bf16, a.cout, a.cin, 9, false});
     if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.conv3x3(a, t); });
 }
@@ -320,7 +320,7 @@ timing gather(std::istream & in, const table & k, const run_fn & time) {
     a.conv = {height, width, cin, kernel, stride, pad, oh, ow, false};
     const auto packed = pack(
         k, a.w,
-        {a.precision == precision::f32 ? a.precision : precision::bf16, cout, cin, kernel * kernel, false});
+        {a.precision, cout, cin, kernel * kernel, false});
     if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.gemm(a, t); });
 }

@@ -26,7 +26,8 @@ struct weights {
 
 // Number formats of products. f32: as stored. bf16: operands rounded to bf16, sums in f32. int8: rows of
 // activations rounded to int8 with a scale per row, weights with a scale per block of 32 as in ggml's q8_0,
-// sums of blocks in int32 and their sum in f32. Kernels other than gemm compute in bf16 for int8.
+// sums of blocks in int32 and their sum in f32. Attention and Winograd's convolutions compute in bf16 for
+// int8.
 enum class precision { f32, bf16, int8 };
 
 // A weight [columns, channels, taps] that is packed once for products in a precision, as `pack` does panel by
@@ -119,11 +120,14 @@ struct conv3x3_args {
     channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
     int part_count = 0;                  // 0: x is one map
     bool wraps = false;
-    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4)
-    // with the same rounding, which needs fewer products and is less exact.
+    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4) with the
+    // same rounding, which needs fewer products and is less exact; a product in int8 if is_product.
     kernels::precision precision = precision::f32;
-    const void * packed = nullptr;  // w packed for bf16, or null
+    const void * packed = nullptr;  // w packed, or null; for bf16 unless it is a product in int8
 };
+// Returns true for maps so small that transforming the filters costs more than it saves. They are computed as a product
+// of gathered pixels, which supports neither parts nor scales.
+bool is_product(const conv3x3_args &);
 
 // y = rect(act(norm(x) W^T + bias) + residual) over rows. Also computes all convolutions except 3x3 with
 // stride 1, by gathering rows.
@@ -150,7 +154,7 @@ struct gemm_args {
     } conv;             // kernel 0 for a linear layer
     const float * add;  // [batch, columns], each for rows_per_batch rows, or null
     rectifier rect;
-    // Of x, as it is read, and W. Products of few_rows are f32, convolutions bf16 instead of int8.
+    // Of x, as it is read, and W. Products of few_rows are f32.
     kernels::precision precision;
     const void * packed;  // w packed for this precision, or null
     // A second product that is added to the first, before bias and activation: x [rows, depth] as it is, W

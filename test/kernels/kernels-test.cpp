@@ -147,7 +147,8 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
     if (s.precision != precision::f32) {
         // A packed filter gives the same result, and another instruction set nearly the same.
         const floats unpacked = y;
-        const auto packed = pack(k, w.view, {precision::bf16, s.cout, s.cin, 9, false});
+        const auto packed = pack(
+            k, w.view, {is_product(args) ? s.precision : precision::bf16, s.cout, s.cin, 9, false});
         args.packed = packed.data();
         run(threads, [&](const team & t) { k.conv3x3(args, t); });
         comparison same, others;
@@ -499,14 +500,14 @@ void check_gather(const table & k, const gather_case & s, int threads) {
     run(threads, [&](const team & t) { k.gemm(args, t); });
     if (s.precision != precision::f32) {
         const floats unpacked = y;
-        const auto packed = pack(k, w.view, {precision::bf16, s.cout, s.cin, s.kernel * s.kernel, false});
+        const auto packed = pack(k, w.view, {s.precision, s.cout, s.cin, s.kernel * s.kernel, false});
         args.packed = packed.data();
         run(threads, [&](const team & t) { k.gemm(args, t); });
         comparison same;
         for (size_t i = 0; i < y.size(); i++) same.add(unpacked[i], y[i]);
         report(k, "packed", "gather" + name_of(s.precision), same);
     }
-    const auto value_of = [&](float v) { return s.precision == precision::f32 ? double(v) : to_bf16(v); };
+    const auto value_of = [&](float v) { return s.precision == precision::bf16 ? to_bf16(v) : double(v); };
 
     comparison c;
     for (size_t n = 0; n < y.size(); n++) {

@@ -15,7 +15,8 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t BQ = 16 * MR;  // maximum number of queries per block
+// Maximum numbers of queries per block, and of their outputs, which stay in the L2 cache.
+constexpr int64_t BQ = 48 * MR, max_outputs = 1 << 16;
 constexpr int64_t BK = 128;      // keys per block, a multiple of NB
 constexpr int64_t BR = 2 * MR;   // rows whose scores exist at the same time
 constexpr float lowest_score = -1e30f;
@@ -24,6 +25,8 @@ constexpr float lowest_score = -1e30f;
 template <class F>
 struct block {
     using element = typename F::element;
+    // Weights that are rounded to bf16 are powers of two of scores in this unit.
+    static constexpr float score_unit = F::depth == 1 ? 1 : 1.44269504089f;
 
     const attention_args & p;
     int64_t batch, head, first, rows;  // queries [first, first + rows)
@@ -50,7 +53,8 @@ void load_queries(const block<F> & b) {
     const attention_args & p = b.p;
     for (int64_t r = 0; r < b.rows; r++) {
         const float * from = p.q + b.batch * p.batch_q + (b.first + r) * p.ldq + b.head * p.head_dim;
-        for (int64_t d = 0; d < p.head_dim; d++) b.E[d] = from[d] * p.scale;
+        const float scale = p.scale * block<F>::score_unit;
+        for (int64_t d = 0; d < p.head_dim; d++) b.E[d] = from[d] * scale;
         F::pack(b.E, p.head_dim, 1, b.Q + r * b.depth);
         b.top[r] = lowest_score;
         b.total[r] = 0;
@@ -80,12 +84,14 @@ void load_keys(const block<F> & b, int64_t key, int64_t keys) {
     if constexpr (F::depth > 1) F::pack_panel(b.E, keys, 1, b.padded, b.V);
 }
 
-// Converts the scores of one row to softmax weights and rescales the earlier sums if the maximum grew. Keys
-// from `valid` on get the weight 0.
+// Converts the scores s of one row to softmax weights w, which may be s in f32, and rescales the earlier sums if the
+// maximum grew. Keys from `valid` on get the weight 0.
 template <class F>
-void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int64_t keys) {
+void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int64_t keys,
+                    typename F::element * w) {
+    const int64_t elements = (keys + F::depth - 1) / F::depth;
     if (valid <= 0) {
-        std::memset(s, 0, sizeof(float) * static_cast<size_t>(keys));
+        std::memset(w, 0, sizeof *w * static_cast<size_t>(elements));
         return;
     }
     const int64_t vector_end = (valid + VL - 1) / VL * VL;
@@ -95,12 +101,14 @@ void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int
     const float top = max_element(largest);
     vf total = {};
     for (int64_t i = 0; i < vector_end; i += VL) {
-        const vf weight = exp_negative(load(s + i) - top);
-        store(s + i, weight);
+        const vf difference = load(s + i) - top;
+        const vf weight = F::depth == 1 ? exp_negative(difference) : exp2_roughly(difference);
+        F::store_row(w + i / F::depth, weight);
         total += weight;
     }
-    for (int64_t i = vector_end; i < keys; i++) s[i] = 0;
-    const float rescale = top == b.top[r] ? 1 : std::exp(b.top[r] - top);
+    for (int64_t i = vector_end / F::depth; i < elements; i++) w[i] = 0;
+    const float rescale =
+        top == b.top[r] ? 1 : std::exp((b.top[r] - top) / block<F>::score_unit);
     b.total[r] = b.total[r] * rescale + sum(total);
     b.top[r] = top;
     if (rescale != 1.f) {
@@ -110,10 +118,10 @@ void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int
 }
 
 // Adds `terms` to the scores of one row.
-void add_terms(float * s, const float * terms, int64_t keys) {
+void add_terms(float * s, const float * terms, float unit, int64_t keys) {
     for (int64_t i = 0; i < keys; i += VL) {
         const int part = static_cast<int>(std::min<int64_t>(VL, keys - i));
-        store(s + i, load(s + i) + load_part(terms + i, part));
+        store(s + i, load(s + i) + load_part(terms + i, part) * unit);
     }
 }
 
@@ -122,8 +130,9 @@ template <class F>
 void add_bias(const block<F> & b, int64_t r, float * s, int64_t key, int64_t keys) {
     const attention_args & p = b.p;
     const int64_t at = (b.first + r) * p.keys + key, size = p.queries * p.keys;
-    if (p.bias) add_terms(s, p.bias + b.head * size + at, keys);
-    if (p.mask) add_terms(s, p.mask + b.batch % p.masks * size + at, keys);
+    constexpr float unit = block<F>::score_unit;
+    if (p.bias) add_terms(s, p.bias + b.head * size + at, unit, keys);
+    if (p.mask) add_terms(s, p.mask + b.batch % p.masks * size + at, unit, keys);
 }
 
 // Processes rows [r, r + rows) with the loaded block of keys.
@@ -136,8 +145,7 @@ void add_rows(const block<F> & b, int64_t r, int64_t rows, int64_t key, int64_t 
     }
     for (int64_t i = 0; i < rows; i++) {
         add_bias(b, r + i, b.S + i * BK, key, keys);
-        online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys);
-        if constexpr (F::depth > 1) F::pack(b.S + i * BK, keys, 1, b.W + i * W_row);
+        online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys, b.W + i * W_row);
     }
     float * out = b.O + r * b.padded;
     const int64_t depth = (keys + F::depth - 1) / F::depth;
@@ -161,7 +169,8 @@ void write_rows(const block<F> & b) {
 // Returns the number of queries per block: small enough to occupy all threads, with blocks of equal size.
 int64_t block_of_queries(const attention_args & p, int threads) {
     const int64_t target = (4 * threads + p.batch * p.heads - 1) / (p.batch * p.heads);
-    const int64_t blocks = std::max((p.queries + BQ - 1) / BQ, std::min(target, (p.queries + BR - 1) / BR));
+    const int64_t most = std::clamp<int64_t>(max_outputs / p.head_dim, BR, BQ);
+    const int64_t blocks = std::max((p.queries + most - 1) / most, std::min(target, (p.queries + BR - 1) / BR));
     return ((p.queries + blocks - 1) / blocks + MR - 1) / MR * MR;
 }
 

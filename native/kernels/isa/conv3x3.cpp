@@ -184,7 +184,7 @@ weight_prefetcher next_filters(const block<W, F> & b, int64_t n, int64_t k) {
     constexpr int64_t KB = block<W, F>::KB;
     const bool last = k + 1 == b.panels;
     const int64_t row = last ? std::min(n + NB, b.p.cout) : n, column = last ? 0 : k + 1;
-    const int64_t channels = std::min(KB, b.p.cin - column * KB), parts = W::points * prefetch_count(b.count);
+    const int64_t channels = std::min(KB, b.p.cin - column * KB), parts = W::points * prefetch_count<F>(b.count);
     if (b.p.packed && row < b.p.cout) {
         const auto * from =
             packed_panel<F>(b.p.packed, row / NB, b.p.cin, 9) + column * KB / F::depth * 9 * NB;
@@ -309,12 +309,6 @@ struct partition {
     }
 };
 
-// Returns true for maps so small that transforming the filters costs more than it saves; they are computed as
-// a product of gathered pixels, which supports neither parts nor scales.
-bool is_small(const conv3x3_args & p) {
-    const bool scaled = p.scale != 1 || p.residual_scale != 1 || p.residual2;
-    return p.batch * p.height * p.width <= 32 && p.part_count == 0 && !scaled;
-}
 gemm_args as_product(const conv3x3_args & p) {
     gemm_args a{};
     a.rows = p.batch * p.height * p.width;
@@ -331,9 +325,16 @@ gemm_args as_product(const conv3x3_args & p) {
     a.conv = {p.height, p.width, p.cin, 3, 1, 1, p.height, p.width, p.wraps};
     a.add = p.add;
     a.rect = p.rect;
-    a.precision = p.precision == precision::f32 ? precision::f32 : precision::bf16;
+    a.precision = p.precision;
     a.packed = p.packed;
     return a;
+}
+
+// With fewer tiles than this, F(4x4) takes longer to transform a filter than it saves compared to F(2x2).
+constexpr int64_t few_tiles = 16;
+template <class W>
+int64_t count_tiles(const conv3x3_args & p) {
+    return p.batch * ((p.height + W::out - 1) / W::out) * ((p.width + W::out - 1) / W::out);
 }
 
 template <class W, class F>
@@ -395,14 +396,15 @@ void convolve(const conv3x3_args & p, const team & t) {
 }  // namespace
 
 void conv3x3(const conv3x3_args & p, const team & t) {
-    if (is_small(p)) return gemm(as_product(p), t);
+    if (is_product(p)) return gemm(as_product(p), t);
     switch (p.precision) {
         case precision::f32:
             return convolve<winograd4, f32_products>(p, t);
         case precision::bf16:
             return convolve<winograd2, bf16_products>(p, t);
         case precision::int8:
-            return convolve<winograd4, bf16_products>(p, t);
+            return count_tiles<winograd4>(p) < few_tiles ? convolve<winograd2, bf16_products>(p, t)
+                                                         : convolve<winograd4, bf16_products>(p, t);
     }
 }
 

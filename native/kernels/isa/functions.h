@@ -43,6 +43,31 @@ inline vf exp_negative(vf x) {
 inline vf exp(vf x) {
     return exp_in_range(min(splat(88.3f), max(splat(-87.3f), x)));
 }
+// 2^x for x <= 0, to 4e-5 of the value; 0 below 2^-126.
+inline vf exp2_roughly(vf x) {
+#if defined(__AVX512F__)
+    const vf n = reinterpret_cast<vf>(
+        _mm512_roundscale_ps(reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
+#else
+    const vf y = max(splat(-127), x);
+    const vf shifted = y + 12582912.f;  // rounds to an integer in the low bits
+    const vf n = shifted - 12582912.f;
+    x = y;
+#endif
+    const vf f = x - n;
+    const vf p = (((9.61812910e-3f * f + 5.55041087e-2f) * f + 2.40226507e-1f) * f + 6.93147181e-1f) * f + 1.f;
+#if defined(__AVX512F__)
+    return reinterpret_cast<vf>(
+        _mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
+#else
+    vi bits;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits - 0x4B400000 + 127) << 23;
+    vf scale;
+    std::memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+#endif
+}
 // x / d for 1 <= d < 2^126, to about 1 ulp. AVX-512's division takes ten times as long as its multiplication,
 // so it is replaced by an approximation of 14 bits and one step of Newton's method.
 inline vf divided(vf x, vf d) {

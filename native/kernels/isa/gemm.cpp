@@ -16,7 +16,6 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 namespace {
 
-constexpr int64_t max_panel_depth = 16384 / NB;  // elements; keeps a weight panel in the L1 cache
 constexpr int64_t A_pad = 16;
 constexpr int64_t prefetch_often_rows = 12 * MR;  // up to this number of rows, prefetch_often is used
 
@@ -69,7 +68,7 @@ void pack_rows(const block<F> & b, float * row_buffer, typename F::element * out
         if (plain(b.p)) {
             row = b.p.x + (b.first + r) * b.p.ldx;
         } else {
-            read_row(b.p, b.first + r, F::depth, row_buffer);
+            read_row(b.p, b.first + r, F::group, row_buffer);
         }
         b.scales[r] = F::row_scale(row, b.p.depth);
         for (int64_t k = 0; k < b.panels; k++) {
@@ -86,7 +85,7 @@ weight_prefetcher next_panel(const block<F> & b, int64_t n, int64_t columns, int
                   rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
     const int64_t depth = std::min(b.KB, b.p.depth - k * b.KB);
     const int64_t parts =
-        b.rows <= prefetch_often_rows ? prefetch_count(b.rows, F::elements(b.KB)) : prefetch_count(b.rows);
+        b.rows <= prefetch_often_rows ? prefetch_count<F>(b.rows, F::elements(b.KB)) : prefetch_count<F>(b.rows);
     if (rows > 0) {
         if (const auto * from = b.packed(row, k * b.KB)) {
             const int64_t numbers = F::panel_rows(b.channel(depth)) * b.taps * NB;
@@ -124,8 +123,8 @@ template <class F>
 void add_second_product(const block<F> & b, int64_t n, float * c) {
     const auto & s = b.p.second;
     const int columns = static_cast<int>(std::min<int64_t>(NB, b.p.columns - n));
-    for (int64_t k = 0; k < s.depth; k += max_panel_depth) {
-        const int64_t kn = std::min(max_panel_depth, s.depth - k);
+    for (int64_t k = 0; k < s.depth; k += f32_products::max_panel_depth) {
+        const int64_t kn = std::min(f32_products::max_panel_depth, s.depth - k);
         const float * a = s.x + b.first * s.ldx + k;
         load_panel(s.w, n, columns, k, kn, b.E, b.P);
         if (columns <= VL && NV > 1) {
@@ -191,6 +190,13 @@ void gemm_few_rows(const gemm_args & p, const team & t) {
     });
 }
 
+// Returns the taps of a convolution whose channels are packed in groups, or 1: their numbers are then in the order of
+// the filter.
+template <class F>
+int64_t taps_of(const gemm_args & p) {
+    return F::group == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
+}
+
 // Partition of a product: rows into blocks, output columns into groups of NB, depth into panels.
 struct partition {
     int64_t outputs, groups;     // output columns and groups; with GEGLU each column also has a gate
@@ -210,11 +216,11 @@ struct partition {
         blocks = (p.rows + max_rows - 1) / max_rows;
         block_rows = ((p.rows + blocks - 1) / blocks + MR - 1) / MR * MR;
         blocks = (p.rows + block_rows - 1) / block_rows;
-        const int64_t most = F::depth * max_panel_depth;
+        const int64_t most = F::max_panel_depth;
         panels = (p.depth + most - 1) / most;
         // Panels of equal depth: whole blocks of the storage type and, of formats with several numbers in an
         // element, whole channels and blocks.
-        const int64_t taps = F::depth == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
+        const int64_t taps = taps_of<F>(p);
         const int64_t unit =
             F::depth == 1 ? std::max<int64_t>(p.w.block, 16) : std::lcm(p.w.block, 32 * taps);
         KB = ((p.depth + panels - 1) / panels + unit - 1) / unit * unit;
@@ -235,6 +241,17 @@ struct partition {
 template <class F>
 void finish_group(const block<F> & b, int64_t n, int64_t outputs, const float * c) {
     const bool gated = b.p.act == activation::geglu;
+    if (b.p.act == activation::none && !b.p.add && !b.p.rect.on && n + NB <= outputs) {
+        for (int64_t v = 0; v < NB; v += VL) {
+            const vf bias = b.p.bias ? load(b.p.bias + n + v) : vf{};
+            for (int64_t r = 0; r < b.rows; r++) {
+                const int64_t to = (b.first + r) * b.p.ldy + n + v;
+                const vf value = load(c + r * NB + v) + bias;
+                store(b.p.y + to, b.p.residual ? value + load(b.p.residual + to) : value);
+            }
+        }
+        return;
+    }
     for (int64_t r = 0; r < b.rows; r++) {
         for (int64_t v = 0; v < NB && n + v < outputs; v += VL) {
             const int part = static_cast<int>(std::min<int64_t>(VL, outputs - n - v));
@@ -247,8 +264,8 @@ void finish_group(const block<F> & b, int64_t n, int64_t outputs, const float * 
 // Returns the arguments with the depth of gathered rows: whole elements of channels.
 template <class F>
 gemm_args padded(gemm_args p) {
-    const int64_t taps = p.conv.kernel * p.conv.kernel;
-    if (taps > 0) p.depth = F::elements(p.conv.cin) * F::depth * taps;
+    const int64_t taps = taps_of<F>(p);
+    if (taps > 1) p.depth = F::elements(p.conv.cin) * F::depth * taps;
     return p;
 }
 
@@ -256,10 +273,10 @@ template <class F>
 void gemm_in(const gemm_args & given, const team & t) {
     using element = typename F::element;
     const gemm_args p = padded<F>(given);
-    const int64_t taps = F::depth == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
+    const int64_t taps = taps_of<F>(p);
     const bool gated = p.act == activation::geglu, packs = F::depth > 1 || !plain(p);
     const partition s(p, t.count, F{});
-    const int64_t panel_depth = std::max(s.KB, std::min(max_panel_depth, p.second.depth));
+    const int64_t panel_depth = std::max(s.KB, std::min(f32_products::max_panel_depth, p.second.depth));
     const size_t A_size = s.A_size(packs), P_size = static_cast<size_t>(panel_depth * NB),
                  B_size = F::depth > 1 ? static_cast<size_t>(F::panel_rows(s.KB) * NB) : 0,
                  E_size = NB * expand_row, rows_size = static_cast<size_t>(s.block_rows);
@@ -318,7 +335,7 @@ void gemm(const gemm_args & p, const team & t) {
         case precision::bf16:
             return gemm_in<bf16_products>(p, t);
         case precision::int8:
-            return p.conv.kernel ? gemm_in<bf16_products>(p, t) : gemm_in<int8_products>(p, t);
+            return gemm_in<int8_products>(p, t);
     }
 }
 

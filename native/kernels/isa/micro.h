@@ -9,13 +9,17 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
-// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which
-// has scales.
+// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which has
+// scales. Both the sums of a block and those of the blocks are in registers.
 template <class F, int R, int V, bool prefetch_often>
 inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
                          const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
                          int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
     constexpr int64_t each = F::block / F::depth;
+    vf acc[R][V];
+    for (int r = 0; r < R; r++) {
+        for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
+    }
     if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k += each, b += F::rows_of_block * ldb) {
         if (prefetch_often) next->prefetch();
@@ -24,7 +28,7 @@ inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
             const vi first = F::first_sums(b, ldb, v * VL);
             for (int r = 0; r < R; r++) sums[r][v] = first;
         }
-#pragma GCC unroll 2
+#pragma GCC unroll 8
         for (int64_t i = 0; i < each; i++) {
             typename F::vector column[V];
             for (int v = 0; v < V; v++) column[v] = F::load_vector(b + (1 + i) * ldb + v * VL);
@@ -38,12 +42,11 @@ inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
         for (int v = 0; v < V; v++) {
             const vf scale = F::scales(b, v * VL);
 #pragma GCC unroll 16
-            for (int r = 0; r < R; r++) {
-                float * to = c + r * ldc + v * VL;
-                const vf product = to_floats(sums[r][v]) * scale;
-                store(to, accumulate || k > 0 ? load(to) + product : product);
-            }
+            for (int r = 0; r < R; r++) acc[r][v] += to_floats(sums[r][v]) * scale;
         }
+    }
+    for (int r = 0; r < R; r++) {
+        for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
     }
 }
 
@@ -94,28 +97,30 @@ inline micro_fn<F> select_micro(std::index_sequence<I...>, int64_t rows) {
     return table[rows - 1];
 }
 
-// C[rows, V vectors] (+)= A B for any number of rows. Prefetches the weights `next` before each MR rows or,
+// C[rows, V vectors] (+)= A B for any number of rows. Prefetches the weights `next` before each F::rows rows or,
 // with `prefetch_often` (for few rows and a large depth), also while it iterates over the depth.
 template <int V, bool prefetch_often = false, class F = f32_products>
 inline void multiply(int64_t rows, const typename F::element * a, int64_t lda, const typename F::element * b,
                      int64_t ldb, float * c, int64_t ldc, int64_t depth, bool accumulate,
                      weight_prefetcher * next = nullptr) {
     int64_t r = 0;
-    for (; r + MR <= rows; r += MR)
-        micro_of<F, MR, V, prefetch_often>()(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate,
-                                             next);
+    for (; r + F::rows <= rows; r += F::rows)
+        micro_of<F, F::rows, V, prefetch_often>()(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth,
+                                                  accumulate, next);
     if (r < rows) {
         const micro_fn<F> rest =
-            select_micro<F, V, prefetch_often>(std::make_index_sequence<MR - 1>{}, rows - r);
+            select_micro<F, V, prefetch_often>(std::make_index_sequence<F::rows - 1>{}, rows - r);
         rest(a + r * lda, lda, b, ldb, c + r * ldc, ldc, depth, accumulate, next);
     }
 }
 // Return the number of prefetches of a multiply without and with `prefetch_often`.
+template <class F>
 inline int64_t prefetch_count(int64_t rows) {
-    return (rows + MR - 1) / MR;
+    return (rows + F::rows - 1) / F::rows;
 }
+template <class F>
 inline int64_t prefetch_count(int64_t rows, int64_t depth) {
-    return prefetch_count(rows) * ((depth + prefetch_step - 1) / prefetch_step);
+    return prefetch_count<F>(rows) * ((depth + prefetch_step - 1) / prefetch_step);
 }
 
 inline bool cancelled(const team & t) {

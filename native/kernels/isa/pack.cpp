@@ -15,6 +15,15 @@ int64_t half_panels(const packing & p) {
     return (half_columns(p) + NB - 1) / NB;
 }
 
+// Returns the packing with taps as channels if the format does not group channels.
+packing in_groups(packing p) {
+    if (p.precision == precision::int8) {
+        p.channels *= p.taps;
+        p.taps = 1;
+    }
+    return p;
+}
+
 // Compares a panel [count][NB] with its packed form.
 rounding compare(const float * panel, int64_t count, const uint32_t * packed) {
     constexpr int64_t each = int8_products::block;
@@ -67,13 +76,15 @@ int64_t packed_panels(const packing & p) {
     return half_panels(p) * (p.gated ? 2 : 1);
 }
 
-size_t packed_panel_bytes(const packing & p) {
+size_t packed_panel_bytes(const packing & given) {
+    const packing p = in_groups(given);
     const int64_t rows = p.precision == precision::int8 ? int8_products::panel_rows(p.channels)
                                                         : bf16_products::panel_rows(p.channels);
     return static_cast<size_t>(rows * p.taps * NB) * sizeof(uint32_t);
 }
 
-rounding pack(const weights & w, const packing & p, int64_t panel, void * out) {
+rounding pack(const weights & w, const packing & given, int64_t panel, void * out) {
+    const packing p = in_groups(given);
     auto * to = static_cast<uint32_t *>(out);
     return p.precision == precision::int8 ? pack_panel<int8_products>(w, p, panel, to)
                                           : pack_panel<bf16_products>(w, p, panel, to);

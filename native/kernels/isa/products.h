@@ -36,7 +36,10 @@ inline vu bf16_pairs(vf first, vf second) {
 struct f32_products {
     using element = float;
     using vector = vf;
-    static constexpr int depth = 1;  // numbers of consecutive depth in an element
+    static constexpr int depth = 1;                          // numbers of consecutive depth in an element
+    static constexpr int rows = MR;                         // of a micro tile
+    static constexpr int group = 1;                         // channels of which a gathered tap is consecutive
+    static constexpr int64_t max_panel_depth = 16384 / NB;  // numbers, of a panel of weights
     static constexpr bool scales_rows = false;
 
     // Returns the elements of `count` numbers of consecutive depth in a row of the left operand, and the rows
@@ -62,7 +65,8 @@ struct f32_products {
 struct bf16_products {
     using element = uint32_t;
     using vector = vu;
-    static constexpr int depth = 2;
+    static constexpr int depth = 2, rows = MR, group = 2;
+    static constexpr int64_t max_panel_depth = 2 * f32_products::max_panel_depth;
     static constexpr bool scales_rows = false;
 
     static int64_t elements(int64_t count) { return (count + 1) / 2; }
@@ -141,7 +145,9 @@ struct bf16_products {
 struct int8_products {
     using element = uint32_t;
     using vector = vu;
-    static constexpr int depth = 4;
+    static constexpr int depth = 4, rows = MR / 2;  // a micro tile has two kinds of sums
+    static constexpr int group = 1;
+    static constexpr int64_t max_panel_depth = 512;  // such a panel fits into the L1 cache
     static constexpr bool scales_rows = true;
     static constexpr int64_t block = 32, offset = 128, rows_of_block = block / depth + 1;
 

@@ -67,28 +67,24 @@ inline void store_part(float * p, vf v, int n) {
         return store(p, v);
     std::memcpy(p, &v, sizeof(float) * static_cast<size_t>(n));
 }
-// Reduces a vector to one number by combining its halves repeatedly; `join` is a sum or a maximum.
+// Reduces a vector to one number by combining its halves repeatedly; `join` is a sum or a maximum. (Halves are taken by
+// instructions: GCC keeps a vector that is copied by memcpy in memory, also in the loop before.)
 template <class F>
 inline float reduce(vf v, F join) {
     typedef float pair __attribute__((vector_size(8)));
     typedef float four __attribute__((vector_size(16)));
-    four x;
 #if defined(__AVX512F__)
     typedef float eight __attribute__((vector_size(32)));
-    eight low, high;
-    std::memcpy(&low, &v, sizeof low);
-    std::memcpy(&high, reinterpret_cast<const char *>(&v) + sizeof low, sizeof high);
-    low = join(low, high);
+    const eight low = join(reinterpret_cast<eight>(_mm512_castps512_ps256(reinterpret_cast<__m512>(v))),
+                           reinterpret_cast<eight>(_mm512_extractf32x8_ps(reinterpret_cast<__m512>(v), 1)));
 #elif defined(__AVX2__)
     const vf low = v;
 #endif
 #if defined(__AVX2__)
-    four other;
-    std::memcpy(&x, &low, sizeof x);
-    std::memcpy(&other, reinterpret_cast<const char *>(&low) + sizeof x, sizeof other);
-    x = join(x, other);
+    const four x = join(reinterpret_cast<four>(_mm256_castps256_ps128(reinterpret_cast<__m256>(low))),
+                        reinterpret_cast<four>(_mm256_extractf128_ps(reinterpret_cast<__m256>(low), 1)));
 #else
-    x = v;
+    const four x = v;
 #endif
     const pair two = join(pair{x[0], x[1]}, pair{x[2], x[3]});
     return join(pair{two[0], 0}, pair{two[1], 0})[0];

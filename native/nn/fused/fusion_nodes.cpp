@@ -49,7 +49,7 @@ kernels::rectifier rectifier_of(const product & p) {
     return rect;
 }
 
-void run_conv3x3(const product & p, const packed_weight * packed, tensor out, const kernels::team & team) {
+kernels::conv3x3_args conv_args(const product & p, tensor out) {
     kernels::conv3x3_args a{};
     a.batch = out->ne[3];
     a.height = out->ne[2];
@@ -70,8 +70,17 @@ void run_conv3x3(const product & p, const packed_weight * packed, tensor out, co
     a.residual_scale = p.residual_scale;
     a.wraps = p.wraps;
     a.precision = p.precision;
-    a.packed = packed ? packed->data() : nullptr;
     for (tensor part : p.parts) a.parts[a.part_count++] = {float_data(part), part->ne[0]};
+    return a;
+}
+
+void run_conv3x3(const product & p, const packed_weight * packed, tensor out, const kernels::team & team) {
+    kernels::conv3x3_args a = conv_args(p, out);
+    if (packed) {
+        a.packed = packed->data();
+        // The weight of a product may stay in bf16.
+        if (kernels::is_product(a)) a.precision = packed->precision();
+    }
     kernels::active().conv3x3(a, team);
 }
 
@@ -136,9 +145,14 @@ tensor emit(model_ref m, const product & p) {
     });
     if (reads_packed(m, p)) {
         const bool keep = m.g().opts().packs_weights;
+        // All weights are packed for large maps.
+        const bool as_product =
+            !winograd || (!m.g().opts().packs_all_weights && kernels::is_product(conv_args(p, y)));
+        const kernels::precision precision = as_product ? p.precision : kernels::precision::bf16;
         const std::string name = m.g().own_weights.at(p.w->data);
-        m.g().preparations[y] = {
-            p.w->data, [=](prepared_weights & weights) { *packed = request_packed(weights, p, name, keep); }};
+        m.g().preparations[y] = {p.w->data, [=](prepared_weights & weights) {
+                                     *packed = request_packed(weights, p, precision, name, keep);
+                                 }};
     }
     auto & products = fusion_of(m).products;
     product & stored = products[y] = p;

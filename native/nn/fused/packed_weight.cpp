@@ -65,14 +65,12 @@ bool packed_weight::use(const std::byte * bytes, uint64_t size) {
 }
 
 std::shared_ptr<packed_weight> request_packed(prepared_weights & weights, const product & p,
-                                              const std::string & name, bool keep) {
-    const bool linear = p.kind == product_kind::linear || p.kernel == 1;
-    const bool int8 = linear && p.precision == kernels::precision::int8;
+                                              kernels::precision precision, const std::string & name,
+                                              bool keep) {
     const int64_t taps = int64_t(p.kernel) * p.kernel;
-    const kernels::packing layout{int8 ? kernels::precision::int8 : kernels::precision::bf16, p.out,
-                                  ggml_nelements(p.w) / p.out / taps, taps,
+    const kernels::packing layout{precision, p.out, ggml_nelements(p.w) / p.out / taps, taps,
                                   p.act == kernels::activation::geglu};
-    std::string key = name + (int8 ? " int8" : " bf16");
+    std::string key = name + (precision == kernels::precision::int8 ? " int8" : " bf16");
     for (int64_t part : {layout.columns, layout.channels, taps, int64_t(layout.gated),
                          int64_t(kernels::active().panel_columns)}) {
         key += ' ';

@@ -34,9 +34,10 @@ class packed_weight : public prepared_weight {
     uint64_t size_ = 0;
 };
 
-// Requests the packed weight of a product.
+// Requests the weight of a product, packed for a precision.
 std::shared_ptr<packed_weight> request_packed(prepared_weights & weights, const product & p,
-                                              const std::string & name, bool keep);
+                                              kernels::precision precision, const std::string & name,
+                                              bool keep);
 
 // Describes a weight of `rows` rows for the kernels; a row may span several dimensions of the tensor.
 kernels::weights kernel_weights(tensor w, int64_t rows);
