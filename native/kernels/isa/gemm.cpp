@@ -238,19 +238,30 @@ struct partition {
     }
 };
 
+// Finishes whole vectors whose only terms are a bias, GELU of a gate and a residual: `value(v, gate)` is applied to the
+// products with their biases.
+template <class F, class V>
+void finish_plainly(const block<F> & b, int64_t n, const float * c, bool gated, V value) {
+    const gemm_args & p = b.p;
+    for (int64_t v = 0; v < NB; v += VL) {
+        const vf bias = p.bias ? load(p.bias + n + v) : vf{};
+        const vf gate_bias = gated && p.bias ? load(p.bias + p.columns / 2 + n + v) : vf{};
+        for (int64_t r = 0; r < b.rows; r++) {
+            const float * product = c + r * NB + v;
+            const vf gate = gated ? load(product + b.rows * NB) + gate_bias : vf{};
+            const vf y = value(load(product) + bias, gate);
+            const int64_t to = (b.first + r) * p.ldy + n + v;
+            store(p.y + to, p.residual ? y + load(p.residual + to) : y);
+        }
+    }
+}
+
 template <class F>
 void finish_group(const block<F> & b, int64_t n, int64_t outputs, const float * c) {
     const bool gated = b.p.act == activation::geglu;
-    if (b.p.act == activation::none && !b.p.add && !b.p.rect.on && n + NB <= outputs) {
-        for (int64_t v = 0; v < NB; v += VL) {
-            const vf bias = b.p.bias ? load(b.p.bias + n + v) : vf{};
-            for (int64_t r = 0; r < b.rows; r++) {
-                const int64_t to = (b.first + r) * b.p.ldy + n + v;
-                const vf value = load(c + r * NB + v) + bias;
-                store(b.p.y + to, b.p.residual ? value + load(b.p.residual + to) : value);
-            }
-        }
-        return;
+    if (!b.p.add && !b.p.rect.on && n + NB <= outputs) {
+        if (b.p.act == activation::none) return finish_plainly(b, n, c, false, [](vf v, vf) { return v; });
+        if (gated) return finish_plainly(b, n, c, true, [](vf v, vf gate) { return v * gelu(gate); });
     }
     for (int64_t r = 0; r < b.rows; r++) {
         for (int64_t v = 0; v < NB && n + v < outputs; v += VL) {

@@ -17,20 +17,33 @@ inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
                          int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
     constexpr int64_t each = F::block / F::depth;
     vf acc[R][V];
-    for (int r = 0; r < R; r++) {
-        for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
+    if (accumulate) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+            for (int v = 0; v < V; v++) acc[r][v] = load(c + r * ldc + v * VL);
+        }
+    } else {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+            for (int v = 0; v < V; v++) acc[r][v] = vf{};
+        }
     }
     if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k += each, b += F::rows_of_block * ldb) {
         if (prefetch_often) next->prefetch();
         vi sums[R][V];
+#pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
             const vi first = F::first_sums(b, ldb, v * VL);
+#pragma GCC unroll 16
             for (int r = 0; r < R; r++) sums[r][v] = first;
         }
 #pragma GCC unroll 8
         for (int64_t i = 0; i < each; i++) {
             typename F::vector column[V];
+#pragma GCC unroll 2
             for (int v = 0; v < V; v++) column[v] = F::load_vector(b + (1 + i) * ldb + v * VL);
 #pragma GCC unroll 16
             for (int r = 0; r < R; r++) {
@@ -39,13 +52,16 @@ inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
                 for (int v = 0; v < V; v++) sums[r][v] = F::add(sums[r][v], x, column[v]);
             }
         }
+#pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
             const vf scale = F::scales(b, v * VL);
 #pragma GCC unroll 16
             for (int r = 0; r < R; r++) acc[r][v] += to_floats(sums[r][v]) * scale;
         }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
         for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
     }
 }
@@ -58,13 +74,24 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
                   const typename F::element * __restrict b, int64_t ldb, float * __restrict c, int64_t ldc,
                   int64_t depth, bool accumulate, weight_prefetcher * next) {
     vf acc[R][V];
-    for (int r = 0; r < R; r++) {
-        for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
+    if (accumulate) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+            for (int v = 0; v < V; v++) acc[r][v] = load(c + r * ldc + v * VL);
+        }
+    } else {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+            for (int v = 0; v < V; v++) acc[r][v] = vf{};
+        }
     }
     if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k++) {
         if (prefetch_often && k % prefetch_step == 0) next->prefetch();
         typename F::vector column[V];
+#pragma GCC unroll 2
         for (int v = 0; v < V; v++) column[v] = F::load_vector(b + k * ldb + v * VL);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
@@ -73,7 +100,9 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
             for (int v = 0; v < V; v++) acc[r][v] = F::add(acc[r][v], x, column[v]);
         }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
         for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
     }
 }
