@@ -268,8 +268,9 @@ timing conv3x3(std::istream & in, const table & k, const run_fn & time) {
     a.bias = bias.data();
     a.scale_shift = norm ? scale.data() : nullptr;
     a.silu = norm != 0;
-    const auto packed = pack(
-        k, a.w, {a.precision == precision::f32 || is_product(a) ? a.precision : precision::bf16, a.cout, a.cin, 9, false});
+    const auto packed = pack(k, a.w,
+                             {a.precision == precision::f32 || is_product(a) ? a.precision : precision::bf16,
+                              a.cout, a.cin, 9, false});
     if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.conv3x3(a, t); });
 }
@@ -318,9 +319,7 @@ timing gather(std::istream & in, const table & k, const run_fn & time) {
     a.w = s.view;
     a.rows_per_batch = oh * ow;
     a.conv = {height, width, cin, kernel, stride, pad, oh, ow, false};
-    const auto packed = pack(
-        k, a.w,
-        {a.precision, cout, cin, kernel * kernel, false});
+    const auto packed = pack(k, a.w, {a.precision, cout, cin, kernel * kernel, false});
     if (!packed.empty()) a.packed = packed.data();
     return time([&](const team & t) { k.gemm(a, t); });
 }

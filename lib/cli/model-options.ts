@@ -175,7 +175,7 @@ export function addRunOptions(command: Command): Command {
 export function precisionOption(): Option {
   return new Option(
     '--precision <format>',
-    'number format of products on the CPU: f32 (default); bf16, faster and less exact; auto, bf16 if the processor has units for it',
+    'number format of products on the CPU: f32 (default); bf16, faster and less exact; int8, faster and less exact than bf16; auto, bf16 if the processor has units for it',
   ).choices(precisions);
 }
 

@@ -36,8 +36,10 @@ export interface LoadOptions {
   /** Uses only the stock ggml operations, as on GPUs; the reference that Safelight's CPU kernels are tested against. */
   readonly stockOps?: boolean | undefined;
   /**
-   * Number format of the CPU's products, with sums in f32: `f32` (the default), `bf16`, or `auto`, which is bf16 on
-   * processors with units for it (docs/precision.md).
+   * Number format of the CPU's products (docs/precision.md): `f32` (the default); `bf16`; `int8`, which computes linear
+   * layers in int8 and the rest in bf16; or `auto`, which is bf16 on processors with units for it. Weights are kept in
+   * the layout of these products instead of their storage, except with `memory: 'lean'`. Runs with taps or edits read
+   * them from their files again and reject with INVALID_FILE if those have changed.
    */
   readonly precision?: Precision | undefined;
   /**

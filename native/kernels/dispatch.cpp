@@ -129,7 +129,9 @@ void leave(const team & t) {
 
 bool is_product(const conv3x3_args & p) {
     const bool scaled = p.scale != 1 || p.residual_scale != 1 || p.residual2;
-    return p.batch * p.height * p.width <= 32 && p.part_count == 0 && !scaled;
+    // Precisions that differ visibly must not depend on the batch.
+    const int64_t batch = p.precision == precision::f32 ? p.batch : 1;
+    return batch * p.height * p.width <= 32 && p.part_count == 0 && !scaled;
 }
 
 int64_t group_norm_chunks(int64_t pixels) {

@@ -120,13 +120,13 @@ struct conv3x3_args {
     channel_part parts[max_parts] = {};  // maps that are x when concatenated along the channels
     int part_count = 0;                  // 0: x is one map
     bool wraps = false;
-    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4) with the
-    // same rounding, which needs fewer products and is less exact; a product in int8 if is_product.
+    // bf16: F(2x2) with filters, transformed pixels and transformed filters rounded to bf16. int8: F(4x4)
+    // with the same rounding, which needs fewer products and is less exact; a product in int8 if is_product.
     kernels::precision precision = precision::f32;
     const void * packed = nullptr;  // w packed, or null; for bf16 unless it is a product in int8
 };
-// Returns true for maps so small that transforming the filters costs more than it saves. They are computed as a product
-// of gathered pixels, which supports neither parts nor scales.
+// Returns true for maps so small that transforming the filters costs more than it saves. They are computed as
+// a product of gathered pixels, which supports neither parts nor scales.
 bool is_product(const conv3x3_args &);
 
 // y = rect(act(norm(x) W^T + bias) + residual) over rows. Also computes all convolutions except 3x3 with

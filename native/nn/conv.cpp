@@ -49,7 +49,6 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     }
     p.w = w;
     p.bias = bias;
-    p.precision = precision_of(m);
     p.out = w->ne[3];
     p.kernel = o.kernel;
     p.stride = o.stride;
@@ -59,6 +58,7 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, conv_options o) {
     p.ne[1] = (d.width + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[2] = (d.height + 2 * o.padding - o.kernel) / o.stride + 1;
     p.ne[3] = d.batch;
+    p.precision = precision_of_rows(m, p.ne[1] * p.ne[2]);
     if (p.winograd() && p.in.plain()) p.parts = readable_parts(m, p.in.x);
     return emit(m, p);
 }

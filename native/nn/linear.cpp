@@ -17,10 +17,10 @@ tensor fused(model_ref m, tensor x, tensor w, tensor bias, inner_change change =
     p.in = as_prologue(m, ggml_is_contiguous(x) ? x : ggml_cont(m.ctx(), x));
     p.w = w;
     p.bias = bias;
-    p.precision = precision_of(m);
     p.out = w->ne[1];
     std::copy_n(x->ne, 4, p.ne);
     p.ne[0] = p.out;
+    p.precision = precision_of_rows(m, p.ne[1]);
     return emit(m, p);
 }
 

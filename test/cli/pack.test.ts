@@ -23,7 +23,7 @@ test('packs, lists and removes a model', async () => {
   expect(modules[1]).toMatchObject({ model, module: 'U-Net', storage: 'q8_0', state: 'packed' });
   expect(existsSync(modules[1].file)).toBe(true);
   const listed = await run(['pack', '--list']);
-  expect(listed.stdout).toMatch(/sd1\.safetensors +autoencoder +q8_0 +\d.* kept\n/);
+  expect(listed.stdout).toMatch(/sd1\.safetensors +autoencoder +q8_0 +- +\d.* kept\n/);
   const removed = await run(['pack', model, '--remove']);
   expect(removed.stdout.match(/removed/g)).toHaveLength(3);
   expect(readdirSync(packed)).toEqual([]);

@@ -147,8 +147,8 @@ void check_conv3x3(const table & k, const conv_case & s, int threads) {
     if (s.precision != precision::f32) {
         // A packed filter gives the same result, and another instruction set nearly the same.
         const floats unpacked = y;
-        const auto packed = pack(
-            k, w.view, {is_product(args) ? s.precision : precision::bf16, s.cout, s.cin, 9, false});
+        const auto packed =
+            pack(k, w.view, {is_product(args) ? s.precision : precision::bf16, s.cout, s.cin, 9, false});
         args.packed = packed.data();
         run(threads, [&](const team & t) { k.conv3x3(args, t); });
         comparison same, others;

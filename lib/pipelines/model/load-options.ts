@@ -40,9 +40,9 @@ export interface LoadPipelineOptions extends OpenModelOptions, PromptFileOptions
    */
   readonly memory?: MemoryMode;
   /**
-   * Number format of the CPU's products, with sums in f32: `f32` (default); `bf16`, which is faster on processors with
-   * AVX-512 BF16 and less exact (docs/precision.md); or `auto`, bf16 on such processors and f32 on others. Runs with
-   * taps or edits, and GPUs, compute in f32.
+   * Number format of the CPU's products: `f32` (default); `bf16`, which is faster on processors with AVX-512 BF16 and
+   * less exact; `int8`, which computes linear layers in int8 and is faster and less exact again (docs/precision.md); or
+   * `auto`, bf16 on processors with units for it and f32 on others. Runs with taps or edits, and GPUs, compute in f32.
    */
   readonly precision?: Precision;
   /** Uses only the stock ggml operations, the reference of Safelight's CPU kernels. Default false. */

@@ -17,8 +17,8 @@ namespace {
 
 // Maximum numbers of queries per block, and of their outputs, which stay in the L2 cache.
 constexpr int64_t BQ = 48 * MR, max_outputs = 1 << 16;
-constexpr int64_t BK = 128;      // keys per block, a multiple of NB
-constexpr int64_t BR = 2 * MR;   // rows whose scores exist at the same time
+constexpr int64_t BK = 128;     // keys per block, a multiple of NB
+constexpr int64_t BR = 2 * MR;  // rows whose scores exist at the same time
 constexpr float lowest_score = -1e30f;
 
 // Operands of the products are in the number format F.
@@ -84,8 +84,8 @@ void load_keys(const block<F> & b, int64_t key, int64_t keys) {
     if constexpr (F::depth > 1) F::pack_panel(b.E, keys, 1, b.padded, b.V);
 }
 
-// Converts the scores s of one row to softmax weights w, which may be s in f32, and rescales the earlier sums if the
-// maximum grew. Keys from `valid` on get the weight 0.
+// Converts the scores s of one row to softmax weights w, which may be s in f32, and rescales the earlier sums
+// if the maximum grew. Keys from `valid` on get the weight 0.
 template <class F>
 void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int64_t keys,
                     typename F::element * w) {
@@ -107,8 +107,7 @@ void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int
         total += weight;
     }
     for (int64_t i = vector_end / F::depth; i < elements; i++) w[i] = 0;
-    const float rescale =
-        top == b.top[r] ? 1 : std::exp((b.top[r] - top) / block<F>::score_unit);
+    const float rescale = top == b.top[r] ? 1 : std::exp((b.top[r] - top) / block<F>::score_unit);
     b.total[r] = b.total[r] * rescale + sum(total);
     b.top[r] = top;
     if (rescale != 1.f) {
@@ -170,7 +169,8 @@ void write_rows(const block<F> & b) {
 int64_t block_of_queries(const attention_args & p, int threads) {
     const int64_t target = (4 * threads + p.batch * p.heads - 1) / (p.batch * p.heads);
     const int64_t most = std::clamp<int64_t>(max_outputs / p.head_dim, BR, BQ);
-    const int64_t blocks = std::max((p.queries + most - 1) / most, std::min(target, (p.queries + BR - 1) / BR));
+    const int64_t blocks =
+        std::max((p.queries + most - 1) / most, std::min(target, (p.queries + BR - 1) / BR));
     return ((p.queries + blocks - 1) / blocks + MR - 1) / MR * MR;
 }
 

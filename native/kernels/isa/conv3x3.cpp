@@ -19,8 +19,10 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 namespace {
 
 // Numbers of tiles per block, and per row of a block.
-template <class W>
-constexpr int64_t max_tiles = W::out == 4 ? 96 : 192;
+template <class W, class F>
+constexpr int64_t max_tiles = W::out == 2     ? 192
+                              : F::depth == 1 ? 96
+                                              : 144;
 template <class W>
 constexpr int64_t max_across = 64 / W::out;
 
@@ -184,7 +186,8 @@ weight_prefetcher next_filters(const block<W, F> & b, int64_t n, int64_t k) {
     constexpr int64_t KB = block<W, F>::KB;
     const bool last = k + 1 == b.panels;
     const int64_t row = last ? std::min(n + NB, b.p.cout) : n, column = last ? 0 : k + 1;
-    const int64_t channels = std::min(KB, b.p.cin - column * KB), parts = W::points * prefetch_count<F>(b.count);
+    const int64_t channels = std::min(KB, b.p.cin - column * KB),
+                  parts = W::points * prefetch_count<F>(b.count);
     if (b.p.packed && row < b.p.cout) {
         const auto * from =
             packed_panel<F>(b.p.packed, row / NB, b.p.cin, 9) + column * KB / F::depth * 9 * NB;
@@ -298,7 +301,7 @@ struct partition {
         rows_all = p.batch * tiles_y;
         const int64_t cached =
             F::depth * (6 << 20) / (W::points * 4 * std::max<int64_t>(p.cin, block<W, F>::KB));
-        const int64_t target = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles<W>);
+        const int64_t target = std::clamp<int64_t>(cached / MR * MR, 64, max_tiles<W, F>);
         columns = (across_all + max_across<W> - 1) / max_across<W>;
         across = (across_all + columns - 1) / columns;
         const int64_t max_rows = std::max<int64_t>(1, target / across),
@@ -330,11 +333,12 @@ gemm_args as_product(const conv3x3_args & p) {
     return a;
 }
 
-// With fewer tiles than this, F(4x4) takes longer to transform a filter than it saves compared to F(2x2).
+// With fewer tiles than this in a map, F(4x4) takes longer to transform a filter than it saves compared to
+// F(2x2).
 constexpr int64_t few_tiles = 16;
 template <class W>
-int64_t count_tiles(const conv3x3_args & p) {
-    return p.batch * ((p.height + W::out - 1) / W::out) * ((p.width + W::out - 1) / W::out);
+int64_t tiles_of_map(const conv3x3_args & p) {
+    return ((p.height + W::out - 1) / W::out) * ((p.width + W::out - 1) / W::out);
 }
 
 template <class W, class F>
@@ -403,8 +407,8 @@ void conv3x3(const conv3x3_args & p, const team & t) {
         case precision::bf16:
             return convolve<winograd2, bf16_products>(p, t);
         case precision::int8:
-            return count_tiles<winograd4>(p) < few_tiles ? convolve<winograd2, bf16_products>(p, t)
-                                                         : convolve<winograd4, bf16_products>(p, t);
+            return tiles_of_map<winograd4>(p) < few_tiles ? convolve<winograd2, bf16_products>(p, t)
+                                                          : convolve<winograd4, bf16_products>(p, t);
     }
 }
 

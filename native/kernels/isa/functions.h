@@ -46,8 +46,8 @@ inline vf exp(vf x) {
 // 2^x for x <= 0, to 4e-5 of the value; 0 below 2^-126.
 inline vf exp2_roughly(vf x) {
 #if defined(__AVX512F__)
-    const vf n = reinterpret_cast<vf>(
-        _mm512_roundscale_ps(reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
+    const vf n =
+        reinterpret_cast<vf>(_mm512_roundscale_ps(reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
 #else
     const vf y = max(splat(-127), x);
     const vf shifted = y + 12582912.f;  // rounds to an integer in the low bits
@@ -55,10 +55,10 @@ inline vf exp2_roughly(vf x) {
     x = y;
 #endif
     const vf f = x - n;
-    const vf p = (((9.61812910e-3f * f + 5.55041087e-2f) * f + 2.40226507e-1f) * f + 6.93147181e-1f) * f + 1.f;
+    const vf p =
+        (((9.61812910e-3f * f + 5.55041087e-2f) * f + 2.40226507e-1f) * f + 6.93147181e-1f) * f + 1.f;
 #if defined(__AVX512F__)
-    return reinterpret_cast<vf>(
-        _mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
+    return reinterpret_cast<vf>(_mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
 #else
     vi bits;
     std::memcpy(&bits, &shifted, sizeof bits);

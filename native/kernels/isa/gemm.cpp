@@ -84,8 +84,8 @@ weight_prefetcher next_panel(const block<F> & b, int64_t n, int64_t columns, int
     const int64_t row = same ? n : std::min(n + columns, b.p.columns),
                   rows = same ? columns : std::min<int64_t>(NB, b.p.columns - row);
     const int64_t depth = std::min(b.KB, b.p.depth - k * b.KB);
-    const int64_t parts =
-        b.rows <= prefetch_often_rows ? prefetch_count<F>(b.rows, F::elements(b.KB)) : prefetch_count<F>(b.rows);
+    const int64_t parts = b.rows <= prefetch_often_rows ? prefetch_count<F>(b.rows, F::elements(b.KB))
+                                                        : prefetch_count<F>(b.rows);
     if (rows > 0) {
         if (const auto * from = b.packed(row, k * b.KB)) {
             const int64_t numbers = F::panel_rows(b.channel(depth)) * b.taps * NB;
@@ -190,8 +190,8 @@ void gemm_few_rows(const gemm_args & p, const team & t) {
     });
 }
 
-// Returns the taps of a convolution whose channels are packed in groups, or 1: their numbers are then in the order of
-// the filter.
+// Returns the taps of a convolution whose channels are packed in groups, or 1: their numbers are then in the
+// order of the filter.
 template <class F>
 int64_t taps_of(const gemm_args & p) {
     return F::group == 1 ? 1 : std::max<int64_t>(1, p.conv.kernel * p.conv.kernel);
@@ -238,8 +238,8 @@ struct partition {
     }
 };
 
-// Finishes whole vectors whose only terms are a bias, GELU of a gate and a residual: `value(v, gate)` is applied to the
-// products with their biases.
+// Finishes whole vectors whose only terms are a bias, GELU of a gate and a residual: `value(v, gate)` is
+// applied to the products with their biases.
 template <class F, class V>
 void finish_plainly(const block<F> & b, int64_t n, const float * c, bool gated, V value) {
     const gemm_args & p = b.p;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/isa/products.h"
 #include "kernels/isa/simd.h"
 #include "kernels/isa/weight_prefetcher.h"
@@ -9,8 +11,8 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
-// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which has
-// scales. Both the sums of a block and those of the blocks are in registers.
+// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which
+// has scales. Both the sums of a block and those of the blocks are in registers.
 template <class F, int R, int V, bool prefetch_often>
 inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
                          const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
@@ -107,13 +109,105 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
     }
 }
 
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && defined(__ARM_FEATURE_MATMUL_INT8)
+// The same tiles by instructions that multiply two rows with two columns over two elements of the depth
+// (BFMMLA, USMMLA). A sum is [row 0 column 0, row 0 column 1, row 1 column 0, row 1 column 1].
+template <class F, int R, int V>
+struct pair_tile {
+    static constexpr int pairs = (R + 1) / 2, columns = 2 * V;  // pairs of rows and of columns
+    using sum = std::conditional_t<F::scales_rows, vi, vf>;
+    sum sums[pairs][columns];
+
+    // Adds the products of the elements a[r][0..1] and of two rows of a panel.
+    void add(const uint32_t * a, int64_t lda, const uint32_t * b, int64_t ldb) {
+        vu column[columns];
+#pragma GCC unroll 2
+        for (int v = 0; v < V; v++) {
+            const vu first = F::load_vector(b + v * VL), second = F::load_vector(b + ldb + v * VL);
+            column[2 * v] = __builtin_shufflevector(first, second, 0, 4, 1, 5);
+            column[2 * v + 1] = __builtin_shufflevector(first, second, 2, 6, 3, 7);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < pairs; r++) {
+            const uint32_t * from = a + 2 * r * lda;
+            const uint32_t * other = 2 * r + 1 < R ? from + lda : from;
+            const vu rows = {from[0], from[1], other[0], other[1]};
+#pragma GCC unroll 4
+            for (int c = 0; c < columns; c++) sums[r][c] = F::add_pairs(sums[r][c], rows, column[c]);
+        }
+    }
+    // Returns the sums of row r and columns [v * VL, (v + 1) * VL).
+    sum row(int r, int v) const {
+        const sum low = sums[r / 2][2 * v], high = sums[r / 2][2 * v + 1];
+        return r % 2 == 0 ? __builtin_shufflevector(low, high, 0, 1, 4, 5)
+                          : __builtin_shufflevector(low, high, 2, 3, 6, 7);
+    }
+};
+
+template <class F, int R, int V, bool prefetch_often>
+inline void micro_pairs(const typename F::element * __restrict a, int64_t lda,
+                        const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
+                        int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
+    vf acc[R][V];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+        for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
+    }
+    if (next && !prefetch_often) next->prefetch();
+    pair_tile<F, R, V> tile = {};
+    if constexpr (F::scales_rows) {
+        constexpr int64_t each = F::block / F::depth;
+        for (int64_t k = 0; k < depth; k += each, b += F::rows_of_block * ldb) {
+            if (prefetch_often) next->prefetch();
+            for (int v = 0; v < V; v++) {
+                const vi first = F::first_sums(b, ldb, v * VL);
+                for (int r = 0; r < tile.pairs; r++) {
+                    tile.sums[r][2 * v] = __builtin_shufflevector(first, first, 0, 1, 0, 1);
+                    tile.sums[r][2 * v + 1] = __builtin_shufflevector(first, first, 2, 3, 2, 3);
+                }
+            }
+            for (int64_t i = 0; i < each; i += 2) tile.add(a + k + i, lda, b + (1 + i) * ldb, ldb);
+            for (int v = 0; v < V; v++) {
+                const vf scale = F::scales(b, v * VL);
+                for (int r = 0; r < R; r++) acc[r][v] += to_floats(tile.row(r, v)) * scale;
+            }
+        }
+    } else {
+        int64_t k = 0;
+        for (; k + 2 <= depth; k += 2) {
+            if (prefetch_often && k % prefetch_step == 0) next->prefetch();
+            tile.add(a + k, lda, b + k * ldb, ldb);
+        }
+        for (int v = 0; v < V; v++) {
+            for (int r = 0; r < R; r++) {
+                acc[r][v] += tile.row(r, v);
+                // The last element of an odd depth.
+                if (k < depth)
+                    acc[r][v] =
+                        F::add(acc[r][v], F::broadcast(a[r * lda + k]), F::load_vector(b + k * ldb + v * VL));
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+        for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
+    }
+}
+#endif
+
 // The micro kernel of a format.
 template <class F, int R, int V, bool prefetch_often>
 constexpr auto micro_of() {
-    if constexpr (F::scales_rows)
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && defined(__ARM_FEATURE_MATMUL_INT8)
+    if constexpr (F::depth > 1) {
+        return micro_pairs<F, R, V, prefetch_often>;
+    } else
+#endif
+        if constexpr (F::scales_rows) {
         return micro_blocks<F, R, V, prefetch_often>;
-    else
+    } else {
         return micro<F, R, V, prefetch_often>;
+    }
 }
 
 template <class F>
@@ -126,8 +220,8 @@ inline micro_fn<F> select_micro(std::index_sequence<I...>, int64_t rows) {
     return table[rows - 1];
 }
 
-// C[rows, V vectors] (+)= A B for any number of rows. Prefetches the weights `next` before each F::rows rows or,
-// with `prefetch_often` (for few rows and a large depth), also while it iterates over the depth.
+// C[rows, V vectors] (+)= A B for any number of rows. Prefetches the weights `next` before each F::rows rows
+// or, with `prefetch_often` (for few rows and a large depth), also while it iterates over the depth.
 template <int V, bool prefetch_often = false, class F = f32_products>
 inline void multiply(int64_t rows, const typename F::element * a, int64_t lda, const typename F::element * b,
                      int64_t ldb, float * c, int64_t ldc, int64_t depth, bool accumulate,

@@ -36,7 +36,7 @@ inline vu bf16_pairs(vf first, vf second) {
 struct f32_products {
     using element = float;
     using vector = vf;
-    static constexpr int depth = 1;                          // numbers of consecutive depth in an element
+    static constexpr int depth = 1;                         // numbers of consecutive depth in an element
     static constexpr int rows = MR;                         // of a micro tile
     static constexpr int group = 1;                         // channels of which a gathered tap is consecutive
     static constexpr int64_t max_panel_depth = 16384 / NB;  // numbers, of a panel of weights
@@ -87,6 +87,14 @@ struct bf16_products {
         return sum + second + reinterpret_cast<vf>(x << 16) * reinterpret_cast<vf>(y << 16);
 #endif
     }
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+    // Two rows of two elements by two columns of two elements.
+    static vf add_pairs(vf sum, vu rows, vu columns) {
+        return reinterpret_cast<vf>(vbfmmlaq_f32(
+            reinterpret_cast<float32x4_t>(sum), vreinterpretq_bf16_u32(reinterpret_cast<uint32x4_t>(rows)),
+            vreinterpretq_bf16_u32(reinterpret_cast<uint32x4_t>(columns))));
+    }
+#endif
     static void store_row(uint32_t * to, vf v) {
 #if defined(__AVX512BF16__)
         const __m256bh halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
@@ -189,6 +197,14 @@ struct int8_products {
         return sum;
 #endif
     }
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+    static vi add_pairs(vi sum, vu rows, vu columns) {
+        return reinterpret_cast<vi>(vusmmlaq_s32(
+            reinterpret_cast<int32x4_t>(sum), vreinterpretq_u8_u32(reinterpret_cast<uint32x4_t>(rows)),
+            vreinterpretq_s8_u32(reinterpret_cast<uint32x4_t>(columns))));
+    }
+#endif
 
     // Magnitudes are compared as integers, so that NaN is the largest: its row becomes NaN.
     static float row_scale(const float * row, int64_t count) {

@@ -67,8 +67,8 @@ inline void store_part(float * p, vf v, int n) {
         return store(p, v);
     std::memcpy(p, &v, sizeof(float) * static_cast<size_t>(n));
 }
-// Reduces a vector to one number by combining its halves repeatedly; `join` is a sum or a maximum. (Halves are taken by
-// instructions: GCC keeps a vector that is copied by memcpy in memory, also in the loop before.)
+// Reduces a vector to one number by combining its halves repeatedly; `join` is a sum or a maximum. (Halves
+// are taken by instructions: GCC keeps a vector that is copied by memcpy in memory, also in the loop before.)
 template <class F>
 inline float reduce(vf v, F join) {
     typedef float pair __attribute__((vector_size(8)));

@@ -32,6 +32,11 @@ kernels::precision precision_of(model_ref m) {
     return kernels::precision::f32;
 }
 
+kernels::precision precision_of_rows(model_ref m, int64_t rows) {
+    const bool few = rows <= kernels::few_rows && !m.g().opts().packs_all_weights;
+    return few ? kernels::precision::f32 : precision_of(m);
+}
+
 fusion & fusion_of(model_ref m) {
     if (!m.g().nn_state) m.g().nn_state = std::make_shared<fusion>();
     return *static_cast<fusion *>(m.g().nn_state.get());

@@ -20,6 +20,9 @@ namespace safelight {
 bool fuses(model_ref m);
 // Returns the precision of the products of layers here.
 kernels::precision precision_of(model_ref m);
+// Returns the precision of a product with so many rows in each item of the batch. Few rows are computed in
+// f32, whatever the size of the batch, so that results do not depend on it.
+kernels::precision precision_of_rows(model_ref m, int64_t rows);
 
 // Operations applied to rows while a kernel reads them: act(norm(x)).
 struct prologue {

@@ -111,13 +111,9 @@ void run_gemm(const product & p, const packed_weight * packed, tensor out, const
     kernels::active().gemm(a, team);
 }
 
-// Returns true for products whose weights are packed: those of the module itself, without patches, for more
-// than a few rows.
+// Returns true for products whose weights are packed: those of the module itself, without patches.
 bool reads_packed(model_ref m, const product & p) {
-    const int64_t rows = p.ne[1] * p.ne[2] * p.ne[3];
-    return p.precision != kernels::precision::f32 &&
-           (rows > kernels::few_rows || m.g().opts().packs_all_weights) &&
-           m.g().own_weights.count(p.w->data) > 0;
+    return p.precision != kernels::precision::f32 && m.g().own_weights.count(p.w->data) > 0;
 }
 
 }  // namespace
