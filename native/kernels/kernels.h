@@ -154,7 +154,7 @@ struct gemm_args {
     } conv;             // kernel 0 for a linear layer
     const float * add;  // [batch, columns], each for rows_per_batch rows, or null
     rectifier rect;
-    // Of x, as it is read, and W. Products of few_rows are f32.
+    // Applies to x, as it is read, and W. Products of few_rows are f32.
     kernels::precision precision;
     const void * packed;  // w packed for this precision, or null
     // A second product that is added to the first, before bias and activation: x [rows, depth] as it is, W
