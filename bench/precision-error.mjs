@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Compares the U-Net outputs of Safelight in f32 and bf16, and of PyTorch in bf16, with PyTorch's in f64: the root mean square
+ * Compares the U-Net outputs of Safelight in f32, bf16 and int8, and of PyTorch in bf16, with PyTorch's in f64: the root mean square
  * difference, relative to that of f64. Requires `npm run prepare`, and a Python with bench/peers/requirements.txt.
  *
  *   node bench/precision-error.mjs models/starter PYTHON
@@ -39,7 +39,7 @@ try {
   };
   write('sample', inputs.sample);
   write('context', inputs.context);
-  for (const precision of /** @type {const} */ (['f32', 'bf16'])) {
+  for (const precision of /** @type {const} */ (['f32', 'bf16', 'int8'])) {
     const unet = await UNet.load(model.unet, { precision });
     write(precision, (await unet.forward(inputs)).sample);
     unet.dispose();

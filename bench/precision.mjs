@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * Compares the precisions f32 and bf16 of a checkpoint: median seconds of the text encoder, of U-Net evaluations and of decoding,
- * in turns after a warm-up run, the speedup, and the relative root mean square difference of the outputs. Then compares images of
- * the bundled model: median seconds per image and the mean difference of 18 pairs, which --sheet FILE draws, f32 above bf16.
+ * Compares the precisions f32, bf16 and int8 of a checkpoint: median seconds of the text encoder, of U-Net evaluations and of
+ * decoding, in turns after a warm-up run, the speedups, and the relative root mean square differences of the outputs from those of
+ * f32. Then compares images of the bundled model: median seconds per image and the mean differences of 18 images, which --sheet
+ * FILE draws, in f32 above bf16 above int8.
  * Requires `npm run prepare`.
  *
  *   node bench/random-checkpoint.mjs sd1 /tmp/sd1.safetensors
@@ -20,8 +21,8 @@ if (!path || path.startsWith('--')) {
   process.exit(2);
 }
 const runs = args.includes('--runs') ? Number(args[args.indexOf('--runs') + 1]) : 5;
-/** @type {readonly ['f32', 'bf16']} */
-const PRECISIONS = ['f32', 'bf16'];
+/** @type {readonly ['f32', 'bf16', 'int8']} */
+const PRECISIONS = ['f32', 'bf16', 'int8'];
 
 /** @param {Float32Array} values @param {Float32Array} exact */
 function difference(values, exact) {
@@ -46,15 +47,17 @@ async function compare(name, evaluate) {
       if (run > 0) seconds[i]?.push((performance.now() - start) / 1000);
     }
   }
-  const [exact = Number.NaN, fast = Number.NaN] = seconds.map(median);
-  const [a, b] = outputs;
-  const error = a && b ? difference(b.data, a.data) : Number.NaN;
-  console.log(
-    `| ${name} | ${exact.toFixed(3)} | ${fast.toFixed(3)} | ${(exact / fast).toFixed(2)}× | ${(100 * error).toFixed(2)}% |`,
-  );
+  const times = seconds.map(median);
+  const [exact = Number.NaN] = times;
+  const cells = PRECISIONS.slice(1).map((_, i) => {
+    const [time = Number.NaN, a, b] = [times[i + 1], outputs[0], outputs[i + 1]];
+    const error = a && b ? difference(b.data, a.data) : Number.NaN;
+    return `${time.toFixed(3)} (${(exact / time).toFixed(2)}×, ${(100 * error).toFixed(2)} %)`;
+  });
+  console.log(`| ${name} | ${exact.toFixed(3)} | ${cells.join(' | ')} |`);
 }
 
-console.log('| | f32 | bf16 | faster | difference |\n| --- | --- | --- | --- | --- |');
+console.log('| | f32 | bf16 | int8 |\n| --- | --- | --- | --- |');
 const model = await openModel(path);
 const [text] = model.textEncoders;
 if (!text || model.autoencoder.kind !== 'autoencoder_kl')
@@ -132,8 +135,8 @@ const placed = ({ data }, row, column) => ({
 const pipelines = await Promise.all(PRECISIONS.map((precision) => Pipeline.load(undefined, { precision })));
 /** @type {number[][]} */
 const seconds = PRECISIONS.map(() => []);
-/** @type {number[]} */
-const differences = [];
+/** Mean differences from f32 of each other precision. @type {number[][]} */
+const differences = PRECISIONS.slice(1).map(() => []);
 /** @type {import('sharp').OverlayOptions[]} */
 const sheet = [];
 for (const [i, prompt] of PROMPTS.entries()) {
@@ -145,24 +148,28 @@ for (const [i, prompt] of PROMPTS.entries()) {
     if (i > 0) seconds[p]?.push((performance.now() - start) / 1000);
     images.push(...result.images);
   }
-  const [exact, fast] = images;
-  if (!exact || !fast) throw new Error(`Expected an image of ${prompt} per precision`);
-  differences.push(
-    exact.data.reduce((sum, v, k) => sum + Math.abs(v - (fast.data[k] ?? 0)), 0) / exact.data.length,
-  );
-  const row = 2 * Math.floor(i / COLUMNS);
-  sheet.push(placed(exact, row, i % COLUMNS), placed(fast, row + 1, i % COLUMNS));
+  const [exact, ...others] = images;
+  if (!exact || others.length !== differences.length)
+    throw new Error(`Expected an image of ${prompt} per precision`);
+  for (const [p, other] of others.entries()) {
+    const sum = exact.data.reduce((all, v, k) => all + Math.abs(v - (other.data[k] ?? 0)), 0);
+    differences[p]?.push(sum / exact.data.length);
+  }
+  const row = PRECISIONS.length * Math.floor(i / COLUMNS);
+  sheet.push(...images.map((image, p) => placed(image, row + p, i % COLUMNS)));
 }
-const [exact = Number.NaN, fast = Number.NaN] = seconds.map(median);
-console.log(
-  `\nBundled model: ${exact.toFixed(3)} s in f32, ${fast.toFixed(3)} s in bf16 (${(exact / fast).toFixed(2)}×)`,
-);
-const mean = differences.reduce((a, b) => a + b) / differences.length;
-console.log(
-  `Mean difference of ${PROMPTS.length} images: ${mean.toFixed(2)}, at most ${Math.max(...differences).toFixed(2)} of 255`,
-);
+const times = seconds.map(median);
+console.log(`\nBundled model: ${PRECISIONS.map((p, i) => `${p} ${times[i]?.toFixed(3)} s`).join(', ')}`);
+for (const [p, all] of differences.entries()) {
+  const mean = all.reduce((a, b) => a + b) / all.length;
+  console.log(
+    `Mean difference of ${all.length} images in ${PRECISIONS[p + 1]}: ${mean.toFixed(2)}, at most ${Math.max(...all).toFixed(2)} of 255`,
+  );
+}
 if (args.includes('--sheet')) {
-  await sharp({ create: { width: COLUMNS * SIDE, height: 4 * SIDE, channels: 3, background: 'white' } })
+  await sharp({
+    create: { width: COLUMNS * SIDE, height: 2 * PRECISIONS.length * SIDE, channels: 3, background: 'white' },
+  })
     .composite(sheet)
     .toFile(args[args.indexOf('--sheet') + 1] ?? 'sheet.webp');
 }

@@ -41,6 +41,7 @@ def main():
     for name, values in (
         ("Safelight f32", read("f32")),
         ("Safelight bf16", read("bf16")),
+        ("Safelight int8", read("int8")),
         ("PyTorch bf16", output(path, torch.bfloat16, sample, context)),
     ):
         print(f"{name:16}{np.sqrt(((values - exact) ** 2).sum() / (exact**2).sum()):.2e}")
