@@ -138,6 +138,10 @@ describe.each([
     expect(relativeError(tapped.taps.mid_block!.data, expected.taps.mid_block!.data)).toBe(0);
     expect((await fast.forward(inputs)).sample.data).toEqual(first.sample.data);
     expect(fast.memory().weights).toBe(packed);
+    // Weights that were needed twice stay.
+    await fast.forward(inputs, { taps });
+    await fast.forward(inputs);
+    expect(fast.memory().weights).toBeGreaterThan(1.4 * packed);
   });
 
   it('rejects a run with taps if the model file was replaced', async () => {

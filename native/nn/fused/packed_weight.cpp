@@ -1,7 +1,6 @@
 #include "nn/fused/packed_weight.h"
 
 #include <cmath>
-#include <numeric>
 
 namespace safelight {
 namespace {
@@ -10,13 +9,18 @@ namespace {
 // distributed weights is 0.6 %.
 constexpr double largest_error = 0.01;
 
+size_t bytes_of(const kernels::packing & layout) {
+    const kernels::table & k = kernels::active();
+    return static_cast<size_t>(k.packed_panels(layout)) * k.packed_panel_bytes(layout);
+}
+
 }  // namespace
 
 void packed_weight::prepare(const parallel & run) {
     try {
         pack(run);
     } catch (const std::bad_alloc &) {
-        out_of_memory(memory_.size(), "The packed weights");
+        out_of_memory(bytes_of(layout_), "The packed weights");
     }
 }
 
@@ -26,8 +30,8 @@ void packed_weight::pack(const parallel & run) {
     const int64_t panels = k.packed_panels(layout_);
     const size_t each = k.packed_panel_bytes(layout_);
     if (keep_) {
-        require_memory(static_cast<size_t>(panels) * each, available_memory(), "The packed weights");
-        memory_ = system_memory(static_cast<size_t>(panels) * each);
+        require_memory(bytes_of(layout_), available_memory(), "The packed weights");
+        memory_ = system_memory(bytes_of(layout_));
         data_ = static_cast<const std::byte *>(memory_.data());
         size_ = memory_.size();
     }
@@ -51,11 +55,10 @@ void packed_weight::pack(const parallel & run) {
 }
 
 bool packed_weight::use(const std::byte * bytes, uint64_t size) {
-    const kernels::table & k = kernels::active();
     for (kernels::precision precision : {layout_.precision, kernels::precision::bf16}) {
         kernels::packing layout = layout_;
         layout.precision = precision;
-        if (size != static_cast<uint64_t>(k.packed_panels(layout)) * k.packed_panel_bytes(layout)) continue;
+        if (size != bytes_of(layout)) continue;
         layout_ = layout;
         data_ = bytes;
         size_ = size;

@@ -160,7 +160,7 @@ std::set<const void *> weights::data_of(const std::set<std::string> & names) con
 
 void weights::discard(const void * data) {
     auto found = discardable_.find(data);
-    if (found == discardable_.end() || found->second.discarded) return;
+    if (found == discardable_.end() || found->second.discarded || found->second.restored >= 2) return;
     found->second.discarded = true;
     size_t size = ggml_nbytes(found->second.value);
     discard_pages(found->second.value->data, size);
@@ -193,6 +193,7 @@ void weights::restore(const std::set<const void *> & data, int threads, const ca
     });
     for (discardable * each : restored) {
         each->discarded = false;
+        each->restored++;
         discarded_bytes_ -= ggml_nbytes(each->value);
     }
 }

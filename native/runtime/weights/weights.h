@@ -37,7 +37,8 @@ class weights : public weight_source {
     uint64_t bytes() const;  // of the buffer, without memory-mapped parameters, which the system can page out
 
     // Frees the memory of the parameter with this data until it is restored. Has no effect on one that is
-    // memory-mapped, or unless `discardable` is set.
+    // memory-mapped, unless `discardable` is set, and on one that was restored twice: it will be needed
+    // again.
     void discard(const void * data);
     // The data of the parameters with these names.
     std::set<const void *> data_of(const std::set<std::string> & names) const;
@@ -58,6 +59,7 @@ class weights : public weight_source {
         const weight_entry * entry;
         tensor value;
         bool discarded = false;
+        int restored = 0;  // how often
     };
     weight_plan plan_;                                            // if parameters can be discarded
     std::map<const void *, discardable> discardable_;             // by data
