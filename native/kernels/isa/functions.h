@@ -7,16 +7,28 @@
 
 namespace safelight::kernels::SAFELIGHT_ISA {
 
+// Rounds to the nearest integers, for numbers of less than 2^22.
+inline vf nearest(vf x) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<vf>(_mm512_roundscale_ps(reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
+#else
+    return (x + 12582912.f) - 12582912.f;  // rounds to an integer in the low bits
+#endif
+}
+// Returns x 2^n for integers n from -127 to 127; 2^-127 is 0 without AVX-512.
+inline vf scaled_by_power(vf x, vf n) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<vf>(_mm512_scalef_ps(reinterpret_cast<__m512>(x), reinterpret_cast<__m512>(n)));
+#else
+    const vf shifted = n + 12582912.f;     // has n in its low bits
+    return x * reinterpret_cast<vf>((reinterpret_cast<vi>(shifted) - 0x4B400000 + 127) << 23);
+#endif
+}
+
 // e^x for x in [-87.3, 88.3], accurate to about 1 ulp: 2^n times a polynomial of the fraction (Cody and Waite
 // range reduction). NaN stays NaN.
 inline vf exp_in_range(vf x) {
-#if defined(__AVX512F__)
-    const vf n = reinterpret_cast<vf>(
-        _mm512_roundscale_ps(reinterpret_cast<__m512>(x * 1.44269504089f), _MM_FROUND_TO_NEAREST_INT));
-#else
-    const vf shifted = x * 1.44269504089f + 12582912.f;  // rounds to an integer in the low bits
-    const vf n = shifted - 12582912.f;
-#endif
+    const vf n = nearest(x * 1.44269504089f);
     const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     vf p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
@@ -25,16 +37,7 @@ inline vf exp_in_range(vf x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.f;
-#if defined(__AVX512F__)
-    return reinterpret_cast<vf>(_mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
-#else
-    vi bits;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits - 0x4B400000 + 127) << 23;
-    vf scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-#endif
+    return scaled_by_power(p, n);
 }
 // e^x for x <= 0, at least about 1e-38. (max returns its second argument if one is NaN.)
 inline vf exp_negative(vf x) {
@@ -43,30 +46,14 @@ inline vf exp_negative(vf x) {
 inline vf exp(vf x) {
     return exp_in_range(min(splat(88.3f), max(splat(-87.3f), x)));
 }
-// 2^x for x <= 0, to 4e-5 of the value; 0 below 2^-126.
+// 2^x for x <= 0, to 4e-5 of the value; 0 below about 2^-127. (max returns its second argument if one is
+// NaN.)
 inline vf exp2_roughly(vf x) {
-#if defined(__AVX512F__)
-    const vf n =
-        reinterpret_cast<vf>(_mm512_roundscale_ps(reinterpret_cast<__m512>(x), _MM_FROUND_TO_NEAREST_INT));
-#else
-    const vf y = max(splat(-127), x);
-    const vf shifted = y + 12582912.f;  // rounds to an integer in the low bits
-    const vf n = shifted - 12582912.f;
-    x = y;
-#endif
-    const vf f = x - n;
+    x = max(splat(-127), x);
+    const vf n = nearest(x), f = x - n;
     const vf p =
         (((9.61812910e-3f * f + 5.55041087e-2f) * f + 2.40226507e-1f) * f + 6.93147181e-1f) * f + 1.f;
-#if defined(__AVX512F__)
-    return reinterpret_cast<vf>(_mm512_scalef_ps(reinterpret_cast<__m512>(p), reinterpret_cast<__m512>(n)));
-#else
-    vi bits;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits - 0x4B400000 + 127) << 23;
-    vf scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-#endif
+    return scaled_by_power(p, n);
 }
 // x / d for 1 <= d < 2^126, to about 1 ulp. AVX-512's division takes ten times as long as its multiplication,
 // so it is replaced by an approximation of 14 bits and one step of Newton's method.

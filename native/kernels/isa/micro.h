@@ -11,14 +11,10 @@ namespace safelight::kernels::SAFELIGHT_ISA {
 
 constexpr int64_t prefetch_step = 8;  // steps of the depth between two prefetches
 
-// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which
-// has scales. Both the sums of a block and those of the blocks are in registers.
-template <class F, int R, int V, bool prefetch_often>
-inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
-                         const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
-                         int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
-    constexpr int64_t each = F::block / F::depth;
-    vf acc[R][V];
+// Load the sums of a micro tile, or set them to 0, and store them. Loops are unrolled, because GCC keeps an
+// array that is indexed by a variable in memory.
+template <int R, int V>
+inline void load_tile(vf (&acc)[R][V], const float * c, int64_t ldc, bool accumulate) {
     if (accumulate) {
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
@@ -32,6 +28,25 @@ inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
             for (int v = 0; v < V; v++) acc[r][v] = vf{};
         }
     }
+}
+template <int R, int V>
+inline void store_tile(const vf (&acc)[R][V], float * c, int64_t ldc) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
+    }
+}
+
+// C[R, V vectors] (+)= A[R, depth] B[blocks, V vectors] for a format F with blocks of depth, each of which
+// has scales. Both the sums of a block and those of the blocks are in registers.
+template <class F, int R, int V, bool prefetch_often>
+inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
+                         const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
+                         int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
+    constexpr int64_t each = F::block / F::depth;
+    vf acc[R][V];
+    load_tile(acc, c, ldc, accumulate);
     if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k += each, b += F::rows_of_block * ldb) {
         if (prefetch_often) next->prefetch();
@@ -61,11 +76,7 @@ inline void micro_blocks(const typename F::element * __restrict a, int64_t lda,
             for (int r = 0; r < R; r++) acc[r][v] += to_floats(sums[r][v]) * scale;
         }
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
-    }
+    store_tile(acc, c, ldc);
 }
 
 // C[R, V vectors] (+)= A[R, depth] B[depth, V vectors] in the number format F, with C in registers over the
@@ -76,19 +87,7 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
                   const typename F::element * __restrict b, int64_t ldb, float * __restrict c, int64_t ldc,
                   int64_t depth, bool accumulate, weight_prefetcher * next) {
     vf acc[R][V];
-    if (accumulate) {
-#pragma GCC unroll 16
-        for (int r = 0; r < R; r++) {
-#pragma GCC unroll 2
-            for (int v = 0; v < V; v++) acc[r][v] = load(c + r * ldc + v * VL);
-        }
-    } else {
-#pragma GCC unroll 16
-        for (int r = 0; r < R; r++) {
-#pragma GCC unroll 2
-            for (int v = 0; v < V; v++) acc[r][v] = vf{};
-        }
-    }
+    load_tile(acc, c, ldc, accumulate);
     if (next && !prefetch_often) next->prefetch();
     for (int64_t k = 0; k < depth; k++) {
         if (prefetch_often && k % prefetch_step == 0) next->prefetch();
@@ -102,11 +101,7 @@ inline void micro(const typename F::element * __restrict a, int64_t lda,
             for (int v = 0; v < V; v++) acc[r][v] = F::add(acc[r][v], x, column[v]);
         }
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++) {
-#pragma GCC unroll 2
-        for (int v = 0; v < V; v++) store(c + r * ldc + v * VL, acc[r][v]);
-    }
+    store_tile(acc, c, ldc);
 }
 
 #if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && defined(__ARM_FEATURE_MATMUL_INT8)
@@ -149,10 +144,7 @@ inline void micro_pairs(const typename F::element * __restrict a, int64_t lda,
                         const typename F::element * __restrict b, int64_t ldb, float * __restrict c,
                         int64_t ldc, int64_t depth, bool accumulate, weight_prefetcher * next) {
     vf acc[R][V];
-#pragma GCC unroll 16
-    for (int r = 0; r < R; r++) {
-        for (int v = 0; v < V; v++) acc[r][v] = accumulate ? load(c + r * ldc + v * VL) : vf{};
-    }
+    load_tile(acc, c, ldc, accumulate);
     if (next && !prefetch_often) next->prefetch();
     pair_tile<F, R, V> tile = {};
     if constexpr (F::scales_rows) {

@@ -99,7 +99,7 @@ inline float max_element(vf v) {
 inline vf magnitude(vf v) {
     return reinterpret_cast<vf>(reinterpret_cast<vi>(v) & 0x7FFFFFFF);
 }
-// Rounds to the nearest integers, ties to even, of numbers below 2^31.
+// Rounds numbers below 2^31 to the nearest integers, ties to even.
 inline vi round_to_int(vf v) {
 #if defined(__AVX512F__)
     return reinterpret_cast<vi>(_mm512_cvtps_epi32(reinterpret_cast<__m512>(v)));
@@ -109,7 +109,7 @@ inline vi round_to_int(vf v) {
     return reinterpret_cast<vi>(vcvtnq_s32_f32(reinterpret_cast<float32x4_t>(v)));
 #else
     vi rounded;
-    for (int i = 0; i < VL; i++) rounded[i] = static_cast<int32_t>(std::nearbyint(v[i]));
+    for (int i = 0; i < VL; i++) rounded[i] = v[i] == v[i] ? static_cast<int32_t>(std::nearbyint(v[i])) : 0;
     return rounded;
 #endif
 }
