@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-// CPU kernels used by nn/. Maps are channels-last, arithmetic is in f32, and weights stay in their file's
-// layout and storage type and are expanded panel by panel. Each kernel runs on every thread of a team; its
-// result does not depend on the number of threads.
+// CPU kernels used by nn/. Maps are channels-last, arithmetic is in f32 apart from products in another
+// precision, and weights are in their file's layout and storage type, and expanded panel by panel, or packed.
+// Each kernel runs on every thread of a team; its result does not depend on the number of threads.
 namespace safelight::kernels {
 
 // Expands `count` consecutive weights of one row to f32 (ggml's to_float of the storage type).
