@@ -185,7 +185,9 @@ describe('the texts of an image', () => {
       const { options, unrestored } = restoreOptions(text);
       expect(unrestored).toEqual([]);
       const again = await pipeline.generate(options);
-      expect(again.images[0]!.data).toEqual(image.data);
+      // The LoRAs are in another order, so that sums may differ in their last digits.
+      const differences = again.images[0]!.data.map((value, i) => Math.abs(value - image.data[i]!));
+      expect(Math.max(...differences)).toBeLessThanOrEqual(1);
     }
   });
 
