@@ -10,6 +10,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { requirements } from '../dist/binding/module.js';
 import { openModel, starterModel, Tensor, UNet } from '../dist/index.js';
+import { relativeError } from './measure.mjs';
 
 const args = process.argv.slice(2);
 const model = await openModel(args[0] && !args[0].startsWith('--') ? args[0] : starterModel);
@@ -81,16 +82,6 @@ function product(x, w, depth) {
   return y;
 }
 
-/** @param {Float64Array} y @param {Float64Array} exact */
-function error(y, exact) {
-  let [off, all] = [0, 0];
-  exact.forEach((value, i) => {
-    off += ((y[i] ?? 0) - value) ** 2;
-    all += value ** 2;
-  });
-  return Math.sqrt(off / all);
-}
-
 /** @type {Map<string, { plain: number[], turned: number[] }>} */
 const errors = new Map();
 /** @param {string} kind @param {Float64Array} x @param {string} name @returns {Float64Array} x W^T + bias */
@@ -98,7 +89,7 @@ function layer(kind, x, name) {
   const { values: w, columns: depth } = parameter(`${name}.weight`);
   const exact = product(x, w, depth);
   const int8 = (/** @type {Float64Array} */ a, /** @type {Float64Array} */ b) =>
-    error(product(rounded(a, depth), rounded(b, 32), depth), exact);
+    relativeError(product(rounded(a, depth), rounded(b, 32), depth), exact);
   const found = errors.get(kind) ?? { plain: [], turned: [] };
   errors.set(kind, found);
   found.plain.push(int8(x, w));

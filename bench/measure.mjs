@@ -15,3 +15,16 @@ export function waves(shape) {
 export function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
+
+/**
+ * Returns the root mean square of the differences, relative to that of the exact values.
+ * @param {Float32Array | Float64Array} values @param {Float32Array | Float64Array} exact
+ */
+export function relativeError(values, exact) {
+  let [off, all] = [0, 0];
+  exact.forEach((value, i) => {
+    off += ((values[i] ?? 0) - value) ** 2;
+    all += value ** 2;
+  });
+  return Math.sqrt(off / all);
+}

@@ -12,7 +12,7 @@
 import sharp from 'sharp';
 import { openModel } from '../dist/families/registry.js';
 import { Autoencoder, Pipeline, Tensor, TextEncoder, UNet } from '../dist/index.js';
-import { median, waves } from './measure.mjs';
+import { median, relativeError, waves } from './measure.mjs';
 
 const args = process.argv.slice(2);
 const path = args[0];
@@ -23,16 +23,6 @@ if (!path || path.startsWith('--')) {
 const runs = args.includes('--runs') ? Number(args[args.indexOf('--runs') + 1]) : 5;
 /** @type {readonly ['f32', 'bf16', 'int8']} */
 const PRECISIONS = ['f32', 'bf16', 'int8'];
-
-/** @param {Float32Array} values @param {Float32Array} exact */
-function difference(values, exact) {
-  let [off, all] = [0, 0];
-  exact.forEach((value, i) => {
-    off += ((values[i] ?? 0) - value) ** 2;
-    all += value ** 2;
-  });
-  return Math.sqrt(off / all);
-}
 
 /** @param {string} name @param {readonly (() => Promise<Tensor>)[]} evaluate one function per precision */
 async function compare(name, evaluate) {
@@ -51,7 +41,7 @@ async function compare(name, evaluate) {
   const [exact = Number.NaN] = times;
   const cells = PRECISIONS.slice(1).map((_, i) => {
     const [time = Number.NaN, a, b] = [times[i + 1], outputs[0], outputs[i + 1]];
-    const error = a && b ? difference(b.data, a.data) : Number.NaN;
+    const error = a && b ? relativeError(b.data, a.data) : Number.NaN;
     return `${time.toFixed(3)} (${(exact / time).toFixed(2)}×, ${(100 * error).toFixed(2)} %)`;
   });
   console.log(`| ${name} | ${exact.toFixed(3)} | ${cells.join(' | ')} |`);

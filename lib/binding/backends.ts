@@ -15,12 +15,16 @@ export function backends(): BackendInfo[] {
 
 /** Returns the instruction set of the CPU's kernels, such as `avx2`. */
 export function cpuKernels(): string | undefined {
-  return cpuDevices().find(({ name }) => name === 'cpu')?.kernels;
+  return cpuDevice()?.kernels;
 }
 
 /** Returns the precisions whose products the CPU's kernels compute directly. */
 export function cpuProducts(): readonly Products[] {
-  return cpuDevices().find(({ name }) => name === 'cpu')?.products ?? ['f32'];
+  return cpuDevice()?.products ?? ['f32'];
+}
+
+function cpuDevice(): BackendInfo | undefined {
+  return cpuDevices().find(({ name }) => name === 'cpu');
 }
 
 function cpuDevices(): BackendInfo[] {

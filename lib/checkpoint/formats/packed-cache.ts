@@ -80,9 +80,10 @@ export interface FoundPacked {
 export async function findPacked(plan: WeightPlan, layout?: string): Promise<FoundPacked | undefined> {
   if ((await packedFiles()).length === 0) return undefined;
   const files = await Promise.all(plan.files.map(identify)).catch(() => undefined);
-  for (const each of files === undefined ? [] : layout === undefined ? [undefined] : [layout, undefined]) {
+  if (files === undefined) return undefined;
+  for (const each of new Set([layout, undefined])) {
     try {
-      const key = keyOf(plan, files ?? [], each);
+      const key = keyOf(plan, files, each);
       const path = packedPath(key);
       const packed = await readPacked(path);
       const found = packed.header.key === key ? packedPlan(path, packed, plan) : undefined;

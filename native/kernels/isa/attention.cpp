@@ -89,7 +89,7 @@ void load_keys(const block<F> & b, int64_t key, int64_t keys) {
 template <class F>
 void online_softmax(const block<F> & b, int64_t r, float * s, int64_t valid, int64_t keys,
                     typename F::element * w) {
-    const int64_t elements = (keys + F::depth - 1) / F::depth;
+    const int64_t elements = F::elements(keys);
     if (valid <= 0) {
         std::memset(w, 0, sizeof *w * static_cast<size_t>(elements));
         return;
@@ -147,7 +147,7 @@ void add_rows(const block<F> & b, int64_t r, int64_t rows, int64_t key, int64_t 
         online_softmax(b, r + i, b.S + i * BK, std::min(b.visible(r + i) - key, keys), keys, b.W + i * W_row);
     }
     float * out = b.O + r * b.padded;
-    const int64_t depth = (keys + F::depth - 1) / F::depth;
+    const int64_t depth = F::elements(keys);
     int64_t d = 0;
     for (; d + NB <= b.padded; d += NB)
         multiply<NV, false, F>(rows, b.W, W_row, b.V + d, b.padded, out + d, b.padded, depth, true);
@@ -179,7 +179,7 @@ void attention_in(const attention_args & p, const team & t) {
     using element = typename F::element;
     const int64_t block_rows = block_of_queries(p, t.count),
                   blocks = (p.queries + block_rows - 1) / block_rows;
-    const int64_t padded = (p.head_dim + VL - 1) / VL * VL, depth = (p.head_dim + F::depth - 1) / F::depth;
+    const int64_t padded = (p.head_dim + VL - 1) / VL * VL, depth = F::elements(p.head_dim);
     const size_t Q_size = static_cast<size_t>(block_rows * depth), K_size = static_cast<size_t>(BK * depth),
                  V_size = static_cast<size_t>(BK / F::depth * padded), S_size = BR * BK,
                  W_size = F::depth > 1 ? S_size / F::depth : 0,

@@ -61,10 +61,17 @@ struct f32_products {
     static void pack_panel(const float *, int64_t, int64_t, int64_t, float *) {}
 };
 
-// Products of bf16 numbers with sums in f32.
-struct bf16_products {
+// Elements of several numbers.
+struct packed_numbers {
     using element = uint32_t;
     using vector = vu;
+
+    static vu load_vector(const uint32_t * p) { return *reinterpret_cast<const vu_unaligned *>(p); }
+    static vu broadcast(uint32_t x) { return x - vu{}; }
+};
+
+// Products of bf16 numbers with sums in f32.
+struct bf16_products : packed_numbers {
     static constexpr int depth = 2, rows = MR, group = 2;
     static constexpr int64_t max_panel_depth = 2 * f32_products::max_panel_depth;
     static constexpr bool scales_rows = false;
@@ -72,8 +79,6 @@ struct bf16_products {
     static int64_t elements(int64_t count) { return (count + 1) / 2; }
     static int64_t panel_rows(int64_t count) { return (count + 1) / 2; }
     static float row_scale(const float *, int64_t) { return 1; }
-    static vu load_vector(const uint32_t * p) { return *reinterpret_cast<const vu_unaligned *>(p); }
-    static vu broadcast(uint32_t x) { return x - vu{}; }
     static vf add(vf sum, vu x, vu y) {
 #if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
         return reinterpret_cast<vf>(vbfdotq_f32(reinterpret_cast<float32x4_t>(sum),
@@ -150,9 +155,7 @@ struct bf16_products {
 // (f16) and sums (int16, negative) of its columns and then block / 4 rows of numbers. Numbers of the left
 // operand are stored plus 128, because the instructions multiply unsigned with signed numbers; the sums
 // subtract that again.
-struct int8_products {
-    using element = uint32_t;
-    using vector = vu;
+struct int8_products : packed_numbers {
     static constexpr int depth = 4, rows = MR / 2;  // a micro tile has two kinds of sums
     static constexpr int group = 1;
     static constexpr int64_t max_panel_depth = 512;  // such a panel fits into the L1 cache
@@ -163,8 +166,6 @@ struct int8_products {
     static int64_t elements(int64_t count) { return blocks(count) * (block / depth); }
     static int64_t panel_rows(int64_t count) { return blocks(count) * rows_of_block; }
 
-    static vu load_vector(const uint32_t * p) { return *reinterpret_cast<const vu_unaligned *>(p); }
-    static vu broadcast(uint32_t x) { return x - vu{}; }
     static vi add(vi sum, vu x, vu y) {
 #if defined(__AVX512VNNI__)
         return reinterpret_cast<vi>(_mm512_dpbusd_epi32(
