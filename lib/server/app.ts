@@ -9,6 +9,7 @@ import { dataFolder } from '../hub/environment.js';
 import type { Catalog } from '../jobs/models/catalog.js';
 import { promptFoldersIn } from '../jobs/models/configured.js';
 import type { JobQueue } from '../jobs/types.js';
+import { packageVersion } from '../package.js';
 import { a1111 } from './a1111/routes.js';
 import { AdapterLibrary } from './adapters/library.js';
 import { about } from './api/about.js';
@@ -28,7 +29,6 @@ import { acceptBodies } from './request-bodies.js';
 import { RequestLog } from './request-log.js';
 import { addSecurity } from './security.js';
 import { StylesFile } from './styles.js';
-import { version } from './version.js';
 
 export interface AppParts extends Readiness {
   readonly config: ServeConfig;
@@ -74,7 +74,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   });
   acceptBodies(app);
   await app.register(swagger, {
-    openapi: { info: { title: 'Safelight', version: version() } },
+    openapi: { info: { title: 'Safelight', version: packageVersion() } },
     transform: jsonSchemaTransform,
   });
   await app.register(multipart, {
