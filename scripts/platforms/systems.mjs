@@ -10,6 +10,7 @@ import { armNode, muslNode, nodeWithLoader } from './node.mjs';
  * @typedef {object} System
  * @property {string} name
  * @property {string[]} command that starts its Node.js
+ * @property {Record<string, string>} [env] variables in addition to those of this process
  * @property {boolean} [slow] true under an emulator
  *
  * @typedef {() => System[] | Promise<System[]>} Prepare downloads what is missing
@@ -23,10 +24,11 @@ export const systems = {
   'linux-x64': () => {
     const files = unpackDebian('bullseye', 'amd64', oldGlibc);
     const libraries = ['lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu'].map((path) => join(files, path));
-    const node = nodeWithLoader('linux-x64', process.execPath, join(files, 'lib/x86_64-linux-gnu/ld-linux-x86-64.so.2'), libraries);
+    const loader = join(files, 'lib/x86_64-linux-gnu/ld-linux-x86-64.so.2');
+    const node = nodeWithLoader('linux-x64', process.execPath, loader);
     return [
       { name: 'this system', command: [process.execPath] },
-      { name: 'glibc 2.31 (Debian 11)', command: [node] },
+      { name: 'glibc 2.31 (Debian 11)', command: [node], env: { LD_LIBRARY_PATH: libraries.join(':') } },
     ];
   },
   'linux-arm64': () => [

@@ -7,7 +7,7 @@ import { fail, output } from './run.mjs';
 
 /** Libraries that every system of a kind has. CUDA's and Vulkan's come with the driver or the toolkit. */
 const allowed = {
-  glibc: /^(?:lib(?:c\.so\.6|m\.so\.6|pthread\.so\.0|dl\.so\.2)|ld-linux-.*|libvulkan\.so\.1|libcuda\.so\.1|libcublas\.so\.\d+)$/,
+  glibc: /^(?:lib(?:c\.so\.6|m\.so\.6|pthread\.so\.0|dl\.so\.2)|ld-linux-.*|libvulkan\.so\.1|libcuda\.so\.1|lib(?:cudart|cublas|cublasLt)\.so\.\d+)$/,
   musl: /^libc\.so$/,
 };
 

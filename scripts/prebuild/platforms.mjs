@@ -14,6 +14,9 @@
 /** Newest glibc version whose symbols a Linux binary may use: that of Debian 10, RHEL 8 and Node.js's own binaries. */
 export const glibcFloor = '2.28';
 
+/** Oldest macOS that the binaries load on: that of Node.js 22. */
+export const macosFloor = '11.0';
+
 const linux64 = /** @type {const} */ ({ os: 'linux', arch: 'x64', compiler: 'gcc', triple: 'x86_64-linux-gnu' });
 const windows64 = /** @type {const} */ ({
   os: 'win32',
