@@ -1,5 +1,5 @@
 /** Downloads a model version of Civitai into the models folder, with its public API. */
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { defined } from '../defined.js';
@@ -15,6 +15,7 @@ import { withLock } from './lock.js';
 import { checkedFileName } from './names.js';
 import { trimmedWords, writeTriggerWords } from './trigger-words.js';
 import type { PullOptions, PullResult } from './types.js';
+import { renameFile } from '../files/replace.js';
 
 export interface PullCivitaiOptions extends PullOptions {
   /** Destination folder. Default `SAFELIGHT_MODELS`, or `models` in Safelight's data folder. */
@@ -242,5 +243,5 @@ function errorOf(name: string, failure: HttpFailure): SafelightError {
 
 async function writeWhole(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text);
-  await rename(`${path}.new`, path);
+  await renameFile(`${path}.new`, path);
 }

@@ -1,7 +1,8 @@
 /** State of a file that is downloaded in parts, stored next to it for resumption. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { parsedJson } from '../json.js';
+import { removeFile, renameFile } from '../../files/replace.js';
 
 /** Bytes per part; the last one is shorter. */
 const PART = 32 << 20;
@@ -69,11 +70,11 @@ export class Parts {
   async save(): Promise<void> {
     const { size, tag, done } = this;
     await writeFile(`${this.path}.new`, JSON.stringify({ version: 1, size, tag, part: PART, done }));
-    await rename(`${this.path}.new`, this.path);
+    await renameFile(`${this.path}.new`, this.path);
   }
 
   async forget(): Promise<void> {
-    await rm(this.path, { force: true });
+    await removeFile(this.path, { force: true });
   }
 
   private part(index: number): Part {
