@@ -4,7 +4,7 @@
 
 #include "runtime/error.h"
 #include "runtime/threads.h"
-#include "runtime/weights/output_file.h"
+#include "runtime/platform/output_file.h"
 
 namespace safelight {
 
