@@ -17,7 +17,7 @@ import { writeStubs } from './prebuild/glibc.mjs';
 import { inspect } from './prebuild/inspect.mjs';
 import { binaryFile, cmakeSystem, glibcFloor, platforms } from './prebuild/platforms.mjs';
 import { fail, run } from './prebuild/run.mjs';
-import { nodeImportLibrary, zigTools } from './prebuild/zig.mjs';
+import { zigTools } from './prebuild/zig.mjs';
 
 const require = createRequire(import.meta.url);
 const name = process.argv[2] ?? '';
@@ -45,7 +45,9 @@ function build(binary) {
     SAFELIGHT_WERROR: process.argv.includes('--werror') ? 'ON' : 'OFF',
     ...(binary === 'cpu' ? {} : { [`SAFELIGHT_${binary.toUpperCase()}`]: 'ON' }),
     // ggml would otherwise compile for all generations of GPUs.
-    ...(binary === 'cuda' && process.env.CUDAARCHS ? { CMAKE_CUDA_ARCHITECTURES: process.env.CUDAARCHS } : {}),
+    ...(binary === 'cuda' && process.env.CUDAARCHS
+      ? { CMAKE_CUDA_ARCHITECTURES: process.env.CUDAARCHS }
+      : {}),
     ...compiler(),
   };
   const flags = Object.entries(variables).map(([key, value]) => `-D${key}=${value}`);
@@ -74,16 +76,11 @@ function compiler() {
     };
   }
   if (platform.compiler === 'zig') {
-    const library =
-      platform.os === 'win32'
-        ? { CMAKE_JS_LIB: nodeImportLibrary(join(headers, 'def'), shared, platform.arch) }
-        : {};
     return {
       CMAKE_TOOLCHAIN_FILE: join(root, 'scripts/prebuild/zig.cmake'),
       SAFELIGHT_SYSTEM: system,
       SAFELIGHT_PROCESSOR: processor,
       SAFELIGHT_ZIG: zigTools(triple),
-      ...library,
     };
   }
   if (platform.os === 'darwin')

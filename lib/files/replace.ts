@@ -25,10 +25,7 @@ export function renameFile(from: string, to: string): Promise<void> {
  * Removes a file, or with `recursive` a folder. A missing one is no error with `force`.
  * @throws FILE_NOT_WRITTEN if another program keeps the file open (Windows), the system's error
  */
-export function removeFile(
-  path: string,
-  options: RmOptions = {},
-): Promise<void> {
+export function removeFile(path: string, options: RmOptions = {}): Promise<void> {
   return whileInUse(path, () => rm(path, options));
 }
 

@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { type Destination, destinationOf, notWritten, pathOf } from './destination.js';
-import { isCode, type Write, withStream, writeStdout } from './write-stream.js';
 import { removeFile, renameFile } from './replace.js';
+import { isCode, type Write, withStream, writeStdout } from './write-stream.js';
 
 /** Writes the content to an open temporary file, whose path is the second argument. */
 export type Fill = (handle: FileHandle, temporary: string) => Promise<void>;

@@ -5,8 +5,8 @@
 import { copyFile, lstat, mkdir, readdir, readFile, rmdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { SafelightError } from '../errors.js';
-import { isRepositoryId } from './names.js';
 import { removeFile, renameFile } from '../files/replace.js';
+import { isRepositoryId } from './names.js';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 const TAG =

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { defined } from '../defined.js';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
+import { renameFile } from '../files/replace.js';
 import { type Checksum, fileHash } from './download/checksum.js';
 import { downloadFailed, HttpFailure, requestJson } from './download/http.js';
 import { withRetries } from './download/retry.js';
@@ -15,7 +16,6 @@ import { withLock } from './lock.js';
 import { checkedFileName } from './names.js';
 import { trimmedWords, writeTriggerWords } from './trigger-words.js';
 import type { PullOptions, PullResult } from './types.js';
-import { renameFile } from '../files/replace.js';
 
 export interface PullCivitaiOptions extends PullOptions {
   /** Destination folder. Default `SAFELIGHT_MODELS`, or `models` in Safelight's data folder. */

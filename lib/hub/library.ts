@@ -2,13 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { removeFile } from '../files/replace.js';
 import { RepositoryCache as Cache, cachedRepositories, type RepositoryCache } from './cache.js';
 import { civitaiVersion, infoOf } from './civitai.js';
 import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
 import { type ModelFile, modelFiles, shortName } from './models-folder.js';
 import { parseRepository } from './names.js';
 import { removeTriggerWords } from './trigger-words.js';
-import { removeFile } from '../files/replace.js';
 
 export interface DownloadedModel {
   /** The name with which `Pipeline.load` opens it. */

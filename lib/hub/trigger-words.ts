@@ -1,8 +1,8 @@
 /** The file next to a LoRA in which A1111 keeps the words for its prompt, filled with Civitai's trained words. */
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { parsedJson } from './json.js';
 import { removeFile, renameFile } from '../files/replace.js';
+import { parsedJson } from './json.js';
 
 const KEY = 'activation text';
 const infoSchema = z.object({ trainedWords: z.array(z.string()) });

@@ -9,8 +9,8 @@ import type { WeightPlan, WeightPlanEntry } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
 import { sameShape } from '../checkpoint/weights/storage.js';
 import { SafelightError } from '../errors.js';
-import { elementCount } from '../tensor/shape.js';
 import { removeFile } from '../files/replace.js';
+import { elementCount } from '../tensor/shape.js';
 
 interface Options {
   readonly threads?: number | undefined;

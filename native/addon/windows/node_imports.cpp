@@ -32,7 +32,7 @@ void * resolve(const char * name) {
 
 }  // namespace
 
-#define SAFELIGHT_NODE_API(name) \
+#define SAFELIGHT_NODE_API(name)    \
     extern "C" void * __imp_##name; \
     void * __imp_##name = resolve(#name);
 #include "node_api_names.inc"

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "runtime/error.h"
-#include "runtime/threads.h"
 #include "runtime/platform/output_file.h"
+#include "runtime/threads.h"
 
 namespace safelight {
 

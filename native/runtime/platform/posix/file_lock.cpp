@@ -22,7 +22,8 @@ lock_state try_lock(int descriptor) {
     if (result != 0) {
         return errno == EWOULDBLOCK ? lock_state::busy : lock_state::unsupported;
     }
-    // If the previous owner removed the file, the lock is on an unlinked file that other processes do not see.
+    // If the previous owner removed the file, the lock is on an unlinked file that other processes do not
+    // see.
     struct stat status = {};
     return fstat(descriptor, &status) == 0 && status.st_nlink > 0 ? lock_state::locked : lock_state::busy;
 }

@@ -27,8 +27,8 @@ lock_state try_lock(HANDLE file, uint64_t byte) {
 
 file_lock::file_lock(const std::string & path, uint64_t byte) {
     // Without FILE_SHARE_DELETE: nobody can remove the file while it is locked.
-    HANDLE file = open_file(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, OPEN_ALWAYS,
-                            false);
+    HANDLE file =
+        open_file(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, OPEN_ALWAYS, false);
     if (file == INVALID_HANDLE_VALUE) {
         const DWORD failure = GetLastError();
         if (failure == ERROR_SHARING_VIOLATION || failure == ERROR_DELETE_PENDING) {

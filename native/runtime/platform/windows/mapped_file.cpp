@@ -34,8 +34,8 @@ int64_t nanoseconds_since_1970(const FILETIME & time) {
 }  // namespace
 
 mapped_file::mapped_file(const std::string & path) {
-    handle file(
-        open_file(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE | FILE_SHARE_WRITE, OPEN_EXISTING, true));
+    handle file(open_file(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE | FILE_SHARE_WRITE,
+                          OPEN_EXISTING, true));
     BY_HANDLE_FILE_INFORMATION facts = {};
     if (file.value == INVALID_HANDLE_VALUE) {
         fail("read", path);

@@ -33,7 +33,8 @@ uint64_t committed_by_job() {
 // Returns the bytes left under the limits of the process's job object, which containers and CI runners use.
 uint64_t job_headroom() {
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {};
-    if (!QueryInformationJobObject(nullptr, JobObjectExtendedLimitInformation, &limits, sizeof limits, nullptr)) {
+    if (!QueryInformationJobObject(nullptr, JobObjectExtendedLimitInformation, &limits, sizeof limits,
+                                   nullptr)) {
         return unlimited;  // the process is in no job
     }
     const auto left = [](uint64_t limit, uint64_t used) { return limit - std::min(limit, used); };

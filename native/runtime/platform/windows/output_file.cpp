@@ -21,8 +21,9 @@ HANDLE handle_of(intptr_t file) {
 
 output_file::output_file(const std::string & path)
     : path_(path),
-      file_(reinterpret_cast<intptr_t>(open_file(
-          path, GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, OPEN_EXISTING, true))) {
+      file_(reinterpret_cast<intptr_t>(open_file(path, GENERIC_WRITE,
+                                                 FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                                                 OPEN_EXISTING, true))) {
     if (handle_of(file_) == INVALID_HANDLE_VALUE) {
         fail(path);
     }

@@ -24,7 +24,8 @@ void discard_pages(void * from, size_t bytes) {
         auto * first = reinterpret_cast<void *>(begin);
         // The pages stay committed, so that writing to them later cannot fail.
         if (VirtualAlloc(first, end - begin, MEM_RESET, PAGE_READWRITE) != nullptr) {
-            static_cast<void>(VirtualUnlock(first, end - begin));  // out of the working set, now and not later
+            static_cast<void>(
+                VirtualUnlock(first, end - begin));  // out of the working set, now and not later
         }
     }
 }

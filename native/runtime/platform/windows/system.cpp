@@ -50,8 +50,8 @@ std::wstring system_path(const std::string & path) {
 
 std::string error_message(DWORD code) {
     wchar_t text[512];
-    DWORD length = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, nullptr, code, 0,
-                                  text, static_cast<DWORD>(std::size(text)), nullptr);
+    DWORD length = FormatMessageW(FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS, nullptr, code,
+                                  0, text, static_cast<DWORD>(std::size(text)), nullptr);
     while (length > 0 && (text[length - 1] <= L' ' || text[length - 1] == L'.')) {
         length--;
     }
@@ -67,8 +67,8 @@ HANDLE open_file(const std::string & path, DWORD access, DWORD share, DWORD crea
     }
     for (DWORD pause = 10, waited = 0;; waited += pause, pause *= 2) {
         // FILE_FLAG_BACKUP_SEMANTICS also opens folders, so that the error names them.
-        HANDLE file = CreateFileW(name.c_str(), access, share, nullptr, creation, FILE_FLAG_BACKUP_SEMANTICS,
-                                  nullptr);
+        HANDLE file =
+            CreateFileW(name.c_str(), access, share, nullptr, creation, FILE_FLAG_BACKUP_SEMANTICS, nullptr);
         const DWORD failure = GetLastError();
         const bool scanned = failure == ERROR_SHARING_VIOLATION || failure == ERROR_LOCK_VIOLATION;
         if (file != INVALID_HANDLE_VALUE || !wait || !scanned || waited > 1000) {

@@ -17,12 +17,13 @@ namespace safelight {
 // Empty for text that is not UTF-8.
 std::wstring system_path(const std::string & path);
 
-// Returns the message of a system error, such as "The system cannot find the file specified (Windows error 2)".
+// Returns the message of a system error, such as "The system cannot find the file specified (Windows error
+// 2)".
 std::string error_message(DWORD code);
 
 // Opens a file with CreateFileW. A file that another program holds open without sharing, as virus scanners do
-// for a moment after it was written, is tried again for about a second if `wait` is true. INVALID_HANDLE_VALUE on
-// failure; GetLastError tells the reason.
+// for a moment after it was written, is tried again for about a second if `wait` is true.
+// INVALID_HANDLE_VALUE on failure; GetLastError tells the reason.
 HANDLE open_file(const std::string & path, DWORD access, DWORD share, DWORD creation, bool wait);
 
 }  // namespace safelight
