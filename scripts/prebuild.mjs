@@ -17,7 +17,7 @@ import { writeStubs } from './prebuild/glibc.mjs';
 import { inspect } from './prebuild/inspect.mjs';
 import { binaryFile, cmakeSystem, glibcFloor, macosFloor, platforms } from './prebuild/platforms.mjs';
 import { fail, run, runMain } from './prebuild/run.mjs';
-import { nodeImportLibrary, zigTools } from './prebuild/zig.mjs';
+import { zigTools } from './prebuild/zig.mjs';
 
 const require = createRequire(import.meta.url);
 const name = process.argv.slice(2).find((argument) => !argument.startsWith('--')) ?? hostPlatform();
@@ -58,7 +58,9 @@ function build(platform, binary) {
     SAFELIGHT_WERROR: process.argv.includes('--werror') ? 'ON' : 'OFF',
     ...(binary === 'cpu' ? {} : { [`SAFELIGHT_${binary.toUpperCase()}`]: 'ON' }),
     // ggml would otherwise compile for all generations of GPUs.
-    ...(binary === 'cuda' && process.env.CUDAARCHS ? { CMAKE_CUDA_ARCHITECTURES: process.env.CUDAARCHS } : {}),
+    ...(binary === 'cuda' && process.env.CUDAARCHS
+      ? { CMAKE_CUDA_ARCHITECTURES: process.env.CUDAARCHS }
+      : {}),
     ...compiler(platform),
   };
   const flags = Object.entries(variables).map(([key, value]) => `-D${key}=${value}`);
@@ -91,16 +93,11 @@ function compiler(platform) {
     };
   }
   if (platform.compiler === 'zig') {
-    const library =
-      platform.os === 'win32'
-        ? { CMAKE_JS_LIB: nodeImportLibrary(join(packageFolder('node-api-headers'), 'def'), shared, platform.arch) }
-        : {};
     return {
       CMAKE_TOOLCHAIN_FILE: join(root, 'scripts/prebuild/zig.cmake'),
       SAFELIGHT_SYSTEM: system,
       SAFELIGHT_PROCESSOR: processor,
       SAFELIGHT_ZIG: zigTools(triple),
-      ...library,
     };
   }
   if (platform.os === 'darwin')

@@ -2,12 +2,7 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
-
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#elif defined(__aarch64__) && defined(__APPLE__)
-#include <sys/sysctl.h>
-#endif
+#include "kernels/platform/arm_features.h"
 
 namespace safelight::kernels {
 
@@ -57,23 +52,6 @@ bool has_avx512vnni() {
 }
 bool has_avx512bf16() {
     return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
-}
-#elif defined(__aarch64__)
-// Instructions for products of bf16 and of int8 numbers (Armv8.6).
-bool has_bf16_and_i8mm() {
-#if defined(__linux__)
-    constexpr unsigned long i8mm = 1UL << 13, bf16 = 1UL << 14;  // of asm/hwcap.h
-    return (getauxval(AT_HWCAP2) & (i8mm | bf16)) == (i8mm | bf16);
-#elif defined(__APPLE__)
-    const auto has = [](const char * name) {
-        int value = 0;
-        size_t size = sizeof value;
-        return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
-    };
-    return has("hw.optional.arm.FEAT_BF16") && has("hw.optional.arm.FEAT_I8MM");
-#else
-    return false;
-#endif
 }
 #endif
 bool always() {

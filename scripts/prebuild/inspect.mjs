@@ -2,13 +2,17 @@
 /** Checks that a prebuilt binary needs nothing that its platform may lack. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { compareVersions, symbolsAbove, versionedSymbols } from './glibc.mjs';
+import { windowsLinks } from './pe.mjs';
 import { glibcFloor } from './platforms.mjs';
 import { fail, output } from './run.mjs';
 
 /** Libraries that every system of a kind has. CUDA's and Vulkan's come with the driver or the toolkit. */
 const allowed = {
-  glibc: /^(?:lib(?:c\.so\.6|m\.so\.6|pthread\.so\.0|dl\.so\.2)|ld-linux-.*|libvulkan\.so\.1|libcuda\.so\.1|lib(?:cudart|cublas|cublasLt)\.so\.\d+)$/,
+  glibc:
+    /^(?:lib(?:c\.so\.6|m\.so\.6|pthread\.so\.0|dl\.so\.2)|ld-linux-.*|libvulkan\.so\.1|libcuda\.so\.1|lib(?:cudart|cublas|cublasLt)\.so\.\d+)$/,
   musl: /^libc\.so$/,
+  // The universal C runtime is part of Windows since version 10.
+  windows: /^(?:kernel32|kernelbase|advapi32|ntdll|bcrypt|user32|api-ms-win-(?:crt|core)-[a-z0-9-]+)\.dll$/i,
 };
 
 /**
@@ -21,6 +25,7 @@ export function inspect(file, platform) {
   const found = formatOf(file);
   const wanted = `${platform.os}-${platform.arch}`;
   if (found !== wanted) fail(`${file} is a binary for ${found}, expected ${wanted}`);
+  if (platform.os === 'win32') return inspectWindows(file);
   if (platform.os !== 'linux') return found;
   const libraries = neededLibraries(file);
   const libc = platform.triple.endsWith('musl') ? 'musl' : 'glibc';
@@ -30,6 +35,19 @@ export function inspect(file, platform) {
   const newer = symbolsAbove('readelf', file, glibcFloor);
   if (newer.length > 0) fail(`${file} needs symbols newer than glibc ${glibcFloor}: ${newer.join(', ')}`);
   return `needs glibc ${newestVersion(file)} and ${libraries.join(', ')}`;
+}
+
+/**
+ * The functions of Node-API must not be imported by name: node.exe has another name in Electron.
+ * @param {string} file
+ */
+function inspectWindows(file) {
+  const { libraries, exported } = windowsLinks(file);
+  const foreign = libraries.filter((library) => !allowed.windows.test(library));
+  if (foreign.length > 0)
+    fail(`${file} needs ${foreign.join(', ')}, which a system with Windows 10 may lack`);
+  if (!exported.includes('napi_register_module_v1')) fail(`${file} does not export napi_register_module_v1`);
+  return `needs ${libraries.join(', ')}`;
 }
 
 /** Returns the libraries that an ELF file names as needed. @param {string} file */

@@ -1,10 +1,9 @@
 // @ts-check
 /** Zig as a cross compiler: installs a pinned version from PyPI and writes the programs that CMake calls. */
-import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../files.mjs';
-import { fail, run } from './run.mjs';
+import { run } from './run.mjs';
 
 /**
  * Returns the path of Zig: that of the environment variable SAFELIGHT_ZIG, or the version that scripts/prebuild/zig.txt pins,
@@ -48,27 +47,4 @@ export function zigTools(triple) {
     writeFileSync(file, script, { mode: 0o755 });
   }
   return folder;
-}
-
-/**
- * Writes a Windows import library for the functions of Node-API, which node.exe exports, and returns its path.
- * @param {string} definitions folder with node_api.def and js_native_api.def
- * @param {string} folder
- * @param {'x64' | 'arm64'} arch
- */
-export function nodeImportLibrary(definitions, folder, arch) {
-  const names = ['js_native_api.def', 'node_api.def']
-    .flatMap((file) => readFileSync(join(definitions, file), 'utf8').split(/\r?\n/))
-    .filter((line) => /^\w+$/.test(line) && line !== 'EXPORTS');
-  if (names.length === 0) fail(`${definitions} must list the functions of Node-API`);
-  mkdirSync(folder, { recursive: true });
-  const definition = join(folder, 'node.def');
-  const library = join(folder, 'libnode.a');
-  writeFileSync(definition, `NAME node.exe\nEXPORTS\n${[...new Set(names)].join('\n')}\n`);
-  const machine = arch === 'arm64' ? 'arm64' : 'i386:x86-64';
-  const { status } = spawnSync(zig(), ['dlltool', '-m', machine, '-d', definition, '-l', library, '-D', 'node.exe'], {
-    stdio: 'inherit',
-  });
-  if (status !== 0) fail('zig dlltool cannot write the import library of node.exe');
-  return library;
 }

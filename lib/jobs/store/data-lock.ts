@@ -1,6 +1,5 @@
 /**
- * Lock of a data folder, which only one process may use at a time: flock(2) on a file in the folder that names the
- * process.
+ * Lock of a data folder, which only one process may use at a time: a locked file in the folder that names the process.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -14,6 +13,8 @@ import { ownLock } from '../../hub/lock.js';
 const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
+/** Position of the byte that Windows locks: behind the note, which other processes must be able to read. */
+const LOCKED_BYTE = 2 ** 32;
 
 interface Holder {
   readonly pid: number;
@@ -32,7 +33,7 @@ export class DataLock {
   ) {}
 
   /**
-   * Acquires the lock. It is tied to the open file, so that it is released however the process ends.
+   * Acquires the lock. The system releases it however the process ends.
    * @throws DATA_IN_USE with the process that holds it, FILE_NOT_WRITTEN
    */
   static async acquire(folder: string): Promise<DataLock> {
@@ -41,7 +42,7 @@ export class DataLock {
     let file: FileHandle | undefined;
     try {
       file = await open(path, 'a+', 0o644);
-      const release = await waitForLock(file, path);
+      const release = await waitForLock(path);
       if (!release) throw inUse(folder, await readNote(file));
       const lock = new DataLock(file, release, holder);
       await lock.note({});
@@ -77,14 +78,13 @@ export class DataLock {
 }
 
 /** Waits for the lock. Returns a function that releases it; undefined if another process holds it. */
-async function waitForLock(file: FileHandle, path: string): Promise<(() => Promise<void>) | undefined> {
+async function waitForLock(path: string): Promise<(() => Promise<void>) | undefined> {
   const until = Date.now() + PATIENCE;
   for (;;) {
-    const state = tryLock(file.fd);
-    if (state === 'locked') return async () => undefined; // closing the file releases the lock
-    if (state === 'unsupported') {
-      // Fallback for file systems and platforms without flock(2): a separate lock file that is touched while
-      // held.
+    const lock = tryLock(path, LOCKED_BYTE);
+    if (typeof lock === 'object') return async () => lock.release();
+    if (lock === 'unsupported') {
+      // Fallback for file systems without locks: a separate lock file that is touched while held.
       return ownLock(`${path}.safelight`, { signal: AbortSignal.timeout(PATIENCE) }).catch(() => undefined);
     }
     if (Date.now() > until) return undefined;
