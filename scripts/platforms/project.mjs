@@ -24,16 +24,25 @@ export function installProject(name, platform) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'package.json'), manifest);
     const libc = platform.triple.endsWith('musl') ? 'musl' : 'glibc';
-    const system = [`--os=${platform.os}`, `--cpu=${platform.arch}`, ...(platform.os === 'linux' ? [`--libc=${libc}`] : [])];
+    const system = [
+      `--os=${platform.os}`,
+      `--cpu=${platform.arch}`,
+      ...(platform.os === 'linux' ? [`--libc=${libc}`] : []),
+    ];
     const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-    run('npm', ['install', '--prefix', folder, ...quiet, ...system], `installing the dependencies for ${name}`);
+    run(
+      'npm',
+      ['install', '--prefix', folder, ...quiet, ...system],
+      `installing the dependencies for ${name}`,
+    );
     writeFileSync(note, state);
   }
   const safelight = join(folder, 'node_modules/safelight');
   const scope = join(folder, 'node_modules/@safelight');
   for (const place of [safelight, scope]) rmSync(place, { recursive: true, force: true });
   mkdirSync(scope, { recursive: true });
-  for (const file of ['package.json', 'dist']) cpSync(join(root, file), join(safelight, file), { recursive: true });
+  for (const file of ['package.json', 'dist'])
+    cpSync(join(root, file), join(safelight, file), { recursive: true });
   symlinkSync(join(root, 'models'), join(scope, 'starter'));
   for (const file of ['package.json', 'safelight.node'])
     cpSync(join(root, 'prebuilds', name, file), join(scope, name, file));

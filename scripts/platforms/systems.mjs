@@ -44,7 +44,9 @@ export const systems = {
   },
   'linuxmusl-arm64': () => {
     const loader = join(unpackDebian('trixie', 'arm64', ['musl']), 'usr/lib/ld-musl-aarch64.so.1');
-    return [{ name: 'qemu-user with musl 1.2.5', command: [qemu(), muslNode('aarch64', loader)], slow: true }];
+    return [
+      { name: 'qemu-user with musl 1.2.5', command: [qemu(), muslNode('aarch64', loader)], slow: true },
+    ];
   },
 };
 

@@ -22,18 +22,25 @@ if (!folder || !reference || (mode !== '--write' && mode !== '--compare')) {
 }
 const project = mkdtempSync(join(tmpdir(), 'safelight-tarballs-'));
 process.on('exit', () => rmSync(project, { recursive: true, force: true, maxRetries: 5 }));
-const { glibcVersionRuntime } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (process.report.getReport()).header;
+const { glibcVersionRuntime } = /** @type {{ header: { glibcVersionRuntime?: string } }} */ (
+  process.report.getReport()
+).header;
 const libc = process.platform === 'linux' && !glibcVersionRuntime ? 'musl' : '';
 const platform = `${process.platform}${libc}-${process.arch}`;
 
 // npm calls the file of @safelight/linux-x64 safelight-linux-x64-VERSION.tgz.
 const wanted = new RegExp(`^safelight-(?:${platform}-|starter-)?\\d.*\\.tgz$`);
 const tarballs = readdirSync(folder).filter((name) => wanted.test(name));
-if (tarballs.length !== 3) fail(`${folder} must contain safelight, starter and ${platform}, received ${tarballs.join(', ')}`);
+if (tarballs.length !== 3)
+  fail(`${folder} must contain safelight, starter and ${platform}, received ${tarballs.join(', ')}`);
 writeFileSync(join(project, 'package.json'), '{ "private": true }');
 const begun = performance.now();
 const files = tarballs.map((name) => resolve(folder, name));
-run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...files], process.platform === 'win32');
+run(
+  'npm',
+  ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...files],
+  process.platform === 'win32',
+);
 console.log(`installed ${platform} in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
 
 const main = join(project, 'node_modules/safelight/dist/cli/main.js');

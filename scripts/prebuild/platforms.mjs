@@ -17,7 +17,12 @@ export const glibcFloor = '2.28';
 /** Oldest macOS that the binaries load on: that of Node.js 22. */
 export const macosFloor = '11.0';
 
-const linux64 = /** @type {const} */ ({ os: 'linux', arch: 'x64', compiler: 'gcc', triple: 'x86_64-linux-gnu' });
+const linux64 = /** @type {const} */ ({
+  os: 'linux',
+  arch: 'x64',
+  compiler: 'gcc',
+  triple: 'x86_64-linux-gnu',
+});
 const windows64 = /** @type {const} */ ({
   os: 'win32',
   arch: 'x64',
@@ -28,8 +33,20 @@ const windows64 = /** @type {const} */ ({
 /** @type {Record<string, Platform>} */
 export const platforms = {
   'linux-x64': { ...linux64, binaries: ['cpu'] },
-  'linux-arm64': { os: 'linux', arch: 'arm64', compiler: 'gcc', triple: 'aarch64-linux-gnu', binaries: ['cpu'] },
-  'linuxmusl-x64': { os: 'linux', arch: 'x64', compiler: 'zig', triple: 'x86_64-linux-musl', binaries: ['cpu'] },
+  'linux-arm64': {
+    os: 'linux',
+    arch: 'arm64',
+    compiler: 'gcc',
+    triple: 'aarch64-linux-gnu',
+    binaries: ['cpu'],
+  },
+  'linuxmusl-x64': {
+    os: 'linux',
+    arch: 'x64',
+    compiler: 'zig',
+    triple: 'x86_64-linux-musl',
+    binaries: ['cpu'],
+  },
   'linuxmusl-arm64': {
     os: 'linux',
     arch: 'arm64',
