@@ -53,8 +53,8 @@ else await compare(reference, image);
 
 /** @param {string} one @param {string} other */
 async function compare(one, other) {
-  const require = createRequire(join(project, 'node_modules/safelight/package.json'));
-  const sharp = require('sharp');
+  const load = createRequire(join(project, 'node_modules/safelight/package.json'));
+  const sharp = load('sharp');
   /** @type {Buffer[]} */
   const [a, b] = await Promise.all([one, other].map((file) => sharp(file).removeAlpha().raw().toBuffer()));
   if (!a || !b || a.length === 0 || a.length !== b.length)
