@@ -2,7 +2,6 @@
 import { resolve } from 'node:path';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { dataFolder } from '../hub/environment.js';
@@ -95,8 +94,26 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   health(app, parts);
   metrics(app, queue, catalog, closing);
   logJobs(app.log, queue, closing);
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  await apiDocumentation(app);
   await page(app);
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   return app;
+}
+
+/** Serves the API documentation at `/docs` if the optional package @fastify/swagger-ui is installed. */
+async function apiDocumentation(app: FastifyInstance): Promise<void> {
+  const swaggerUi = await import('@fastify/swagger-ui').catch(() => undefined);
+  if (swaggerUi) {
+    await app.register(swaggerUi.default, { routePrefix: '/docs', staticCSP: true });
+    return;
+  }
+  app.get('/docs', { schema: { hide: true } }, (_, reply) =>
+    reply.code(404).send({
+      error: {
+        code: 'NOT_FOUND',
+        message:
+          'The API documentation needs a package: run `npm install @fastify/swagger-ui` and restart the server. /openapi.json describes the API without it.',
+      },
+    }),
+  );
 }
