@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
+import { cacheFolder, dataFolder, modelsFolder } from '../../lib/hub/environment.js';
 import { MAIN } from '../support/cli.js';
 import {
   deployFile,
@@ -111,9 +112,11 @@ describe('the image', () => {
 
   it('does not run as root, and keeps everything that is written in its volumes', () => {
     expect(textOf('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/);
-    const folders = Object.values(environment).filter((value) => /^\/[a-z]+$/.test(value));
-    expect(folders.sort()).toEqual(listOf('VOLUME').sort());
-    for (const path of folders) expect(textOf('RUN')).toContain(` ${path}`);
+    expect(dataFolder(environment)).toBe('/data/safelight');
+    expect(modelsFolder(environment)).toBe('/models');
+    expect(cacheFolder(environment)).toBe('/cache/huggingface/hub');
+    expect(listOf('VOLUME')).toEqual(['/data', '/cache', '/models']);
+    expect(textOf('RUN')).toMatch(/--owner=node .* \/data \/cache \/models$/);
   });
 
   it('starts, reports its health, and lets a running job end when it is stopped', async () => {
