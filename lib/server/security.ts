@@ -7,6 +7,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SafelightError } from '../errors.js';
 
 export interface SecurityOptions {
+  /** Path that limits the session cookie, such as `/safelight`; empty without one. */
+  readonly basePath: string;
   readonly host: string;
   readonly apiKey: string | undefined;
   readonly cors: readonly string[];
@@ -59,11 +61,11 @@ export function addSecurity(app: FastifyInstance, options: SecurityOptions): voi
       );
     }
   });
-  if (key !== undefined) addLogin(app, key);
+  if (key !== undefined) addLogin(app, key, options.basePath);
 }
 
-function addLogin(app: FastifyInstance, key: string): void {
-  const attributes = 'Path=/; HttpOnly; SameSite=Strict';
+function addLogin(app: FastifyInstance, key: string, basePath: string): void {
+  const attributes = `Path=${basePath || '/'}; HttpOnly; SameSite=Strict`;
   app.post('/login', { schema: { hide: true }, config: { body: true } }, async (request, reply) => {
     const { key: candidate } = (request.body ?? {}) as { key?: unknown };
     if (typeof candidate !== 'string' || !isSame(candidate, key))

@@ -21,7 +21,7 @@ import { checkReach } from './security.js';
 export interface RunningServer {
   readonly app: FastifyInstance;
   readonly queue: JobQueue;
-  /** URL that the server listens on, such as `http://127.0.0.1:7860`. */
+  /** URL that the server listens on, such as `http://127.0.0.1:7860`, with the base path. */
   readonly url: string;
   /** Names of the offered models. */
   readonly models: readonly string[];
@@ -68,6 +68,10 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   const app = await createApp({
     ...{ config, queue, catalog, closing: closing.signal },
     notReady: () => (draining ? 'the server is stopping' : queue.problem),
+  }).catch(async (error: unknown) => {
+    closing.abort();
+    await queue.close({ drain: false });
+    throw error;
   });
   for (const problem of problems) app.log.warn(problem, problemMessage(problem));
   const url = await listen(app, config, queue);
@@ -129,9 +133,13 @@ async function openQueue(
   }
 }
 
-async function listen(app: FastifyInstance, { host, port }: ServeConfig, queue: JobQueue): Promise<string> {
+async function listen(
+  app: FastifyInstance,
+  { host, port, 'base-path': basePath }: ServeConfig,
+  queue: JobQueue,
+): Promise<string> {
   try {
-    return await app.listen({ host, port });
+    return (await app.listen({ host, port })) + basePath;
   } catch (error) {
     await queue.close({ drain: false });
     await app.close();

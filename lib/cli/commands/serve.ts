@@ -29,6 +29,7 @@ export function serveCommand(): Command {
     .optionsGroup('Network:')
     .option('--host <address>', 'address to listen on; default 127.0.0.1')
     .option('--port <n>', 'port to listen on; default 7860', integer('--port', 0, 65_535))
+    .option('--base-path <path>', 'path below which a reverse proxy offers the server, such as /safelight')
     .option(
       '--api-key <key>',
       'key that clients must send (SAFELIGHT_API_KEY hides it from other users of the machine)',
