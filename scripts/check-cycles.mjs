@@ -55,9 +55,7 @@ export function crowdedFolders(folder, most = MAX_FILES) {
 function sources(folder) {
   return TREES.flatMap((tree) =>
     walk(join(folder, tree), (file) => TYPESCRIPT.test(file) || (CPP.test(file) && tree === 'native')),
-  )
-    .map((file) => relative(folder, file).split(sep).join('/'))
-    .filter((file) => !file.startsWith('native/ggml/'));
+  ).map((file) => relative(folder, file).split(sep).join('/'));
 }
 
 /** @param {string} folder @returns {Map<string, string[]>} the files that each file imports or includes */

@@ -10,7 +10,7 @@ import { root, walk } from './files.mjs';
 const fix = process.argv.includes('--fix');
 const node = process.execPath;
 const native = walk(join(root, 'native'), (file) => {
-  return /\.(cpp|h)$/.test(file) && !file.startsWith(join(root, 'native/ggml/'));
+  return /\.(cpp|h)$/.test(file);
 });
 
 /** @type {{ name: string, command: string[] }[]} */

@@ -92,9 +92,9 @@ async function buildWeb() {
 }
 
 function buildAddon() {
-  // The tarball contains prebuilds/ and not build/, and ggml's source exists twice while npm packs.
+  // The tarball contains no addon.
   if (process.env.npm_command === 'pack' || process.env.npm_command === 'publish') return;
-  const sources = [...walk(join(root, 'native'), (file) => !file.startsWith(join(root, 'native/ggml/')))];
+  const sources = walk(join(root, 'native'));
   for (const file of ['CMakeLists.txt', 'binding.gyp', 'test/gpu/test_device.cpp'])
     sources.push(...walk(join(root, file)));
   const pinned = ['ggml-source', 'node-addon-api', 'cmake-js'].map(lockedIntegrity);

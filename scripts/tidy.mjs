@@ -108,11 +108,6 @@ function isPortable({ command, arguments: words }) {
   return !/-mavx/.test(command ?? String(words));
 }
 
-/** Reports whether a file belongs to the copy of ggml that `npm pack` makes. @param {string} file */
-function isCopiedGgml(file) {
-  return file.startsWith(join(root, 'native/ggml/'));
-}
-
 function reasonToSkip() {
   if (!existsSync(join(root, '.clang-tidy'))) return '.clang-tidy does not exist';
   if (!existsSync(database))

@@ -5,13 +5,12 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import type { GpuBackend } from './backend-choice.js';
-import { packageFolder } from './binding.js';
+import { binaryCandidates, binaryPackage } from './binaries.js';
 import { guardExit } from './exit-guard.js';
+import { gpuPackages } from './platform.js';
 import { type AddonReport, type ChildResult, probeEnvironment, probing } from './probe.js';
 import type { NativeAddon } from './types.js';
 
@@ -29,22 +28,9 @@ export interface GpuReport extends AddonReport {
 const reports = new Map<GpuBackend, GpuReport>();
 const addons = new Map<GpuBackend, NativeAddon>();
 
-/**
- * Returns the path of a backend's addon: in the folder that SAFELIGHT_GPU_BINARIES names, compiled on this machine
- * (build/gpu), shipped with the package (prebuilds), or in a separate package (@safelight/PLATFORM-ARCH-BACKEND).
- */
+/** Returns the path of a backend's addon; undefined if it is not installed. */
 function gpuBinary(backend: GpuBackend): string | undefined {
-  const name = `safelight-${backend}.node`;
-  const system = `${process.platform}-${process.arch}`;
-  const folders = [process.env.SAFELIGHT_GPU_BINARIES, join(packageFolder, 'build/gpu')];
-  folders.push(join(packageFolder, 'prebuilds', system, backend));
-  const path = folders.map((folder) => folder && join(folder, name)).find((file) => file && existsSync(file));
-  if (path) return path;
-  try {
-    return require.resolve(`@safelight/${system}-${backend}/${name}`);
-  } catch {
-    return undefined;
-  }
+  return binaryCandidates(backend).find(({ file }) => file !== undefined)?.file;
 }
 
 /** Returns the devices of a backend, probed in a child process once per process. */
@@ -60,7 +46,9 @@ export function gpuReport(backend: GpuBackend): GpuReport {
 
 /** Returns the message for a backend that is not installed. */
 export function notInstalled(backend: GpuBackend): string {
-  return `The backend ${backend} is not installed: run \`npx safelight build --${backend}\` to compile it`;
+  const packaged = gpuPackages.includes(binaryPackage(backend).replace('@safelight/', ''));
+  const install = packaged ? `\`npm install ${binaryPackage(backend)}\`, or ` : '';
+  return `The backend ${backend} is not installed: run ${install}\`npx safelight build --${backend}\` to compile it`;
 }
 
 /** Returns the addon of a backend if one of its devices can be opened. @throws BACKEND_UNAVAILABLE */

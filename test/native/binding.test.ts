@@ -1,10 +1,12 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { backends, chooseBackend, physicalCores } from '../../lib/binding/backends.js';
+import { binaryCandidates, binaryPackage } from '../../lib/binding/binaries.js';
 import { addon, load } from '../../lib/binding/binding.js';
 import { buildNative } from '../../lib/binding/build.js';
 import { missingInstructions } from '../../lib/binding/cpu.js';
+import { platformName } from '../../lib/binding/platform.js';
 import type { BackendInfo, BackendName } from '../../lib/binding/types.js';
 import { removeFiles, writeFile } from './tiny.js';
 
@@ -18,15 +20,67 @@ it('the binary reports its version and that of ggml', () => {
   });
 });
 
-it('reports the searched paths and the command to run if the binary is missing', () => {
+it('reports the searched places and the commands to run if the binary is missing', () => {
   const empty = dirname(writeFile(new Uint8Array()));
+  const name = binaryPackage('cpu');
   expect(() => load(empty)).toThrow(
     expect.objectContaining({
       name: 'SafelightError',
       code: 'BINARY_NOT_FOUND',
-      message: expect.stringMatching(/prebuilds\/.*safelight build/),
+      message: `There is no native binary in build/Release or ${name}: run \`npm install ${name}\`, or \`npx safelight build\` to compile one`,
     }),
   );
+});
+
+describe('a project that has the package of its platform', () => {
+  /** Returns the folder of a Safelight without addon, with `binary` in the package of this platform beside it. */
+  function project(binary: 'valid' | 'invalid'): { folder: string; packaged: string } {
+    const folder = dirname(writeFile(new Uint8Array()));
+    const packaged = join(folder, 'node_modules', binaryPackage('cpu'));
+    mkdirSync(packaged, { recursive: true });
+    writeFileSync(join(packaged, 'package.json'), JSON.stringify({ name: binaryPackage('cpu') }));
+    const file = join(packaged, 'safelight.node');
+    if (binary === 'valid') copyFileSync(binaryCandidates()[0]!.file!, file);
+    else writeFileSync(file, 'not a library');
+    return { folder, packaged: file };
+  }
+
+  it('loads the addon of the package', () => {
+    const { folder, packaged } = project('valid');
+    expect(binaryCandidates('cpu', folder)).toEqual([
+      { source: 'build/Release', problem: `${join(folder, 'build/Release')} contains no safelight.node` },
+      { source: binaryPackage('cpu'), file: packaged },
+    ]);
+    expect(load(folder).version()).toEqual(addon().version());
+  });
+
+  it('loads the addon of the package if the one compiled on this machine does not load', () => {
+    const { folder } = project('valid');
+    mkdirSync(join(folder, 'build/Release'), { recursive: true });
+    writeFileSync(join(folder, 'build/Release/safelight.node'), 'not a library');
+    expect(load(folder).version()).toEqual(addon().version());
+  });
+
+  it('reports a package without its file, and one whose file does not load', () => {
+    const { folder, packaged } = project('invalid');
+    expect(() => load(folder)).toThrow(
+      expect.objectContaining({
+        code: 'BINARY_NOT_FOUND',
+        message: expect.stringContaining(`cannot be loaded from ${packaged} (`),
+      }),
+    );
+    rmSync(packaged);
+    expect(binaryCandidates('cpu', folder)[1]).toEqual({
+      source: binaryPackage('cpu'),
+      problem: `${dirname(packaged)} contains no safelight.node`,
+    });
+  });
+});
+
+it('names the packages of this system', () => {
+  expect(binaryPackage('cpu')).toBe(`@safelight/${platformName()}`);
+  expect(binaryPackage('metal')).toBe(`@safelight/${platformName()}`);
+  expect(binaryPackage('vulkan')).toBe(`@safelight/${platformName()}-vulkan`);
 });
 
 it('reports why a binary does not load', () => {
@@ -36,7 +90,7 @@ it('reports why a binary does not load', () => {
   expect(() => load(folder)).toThrow(
     expect.objectContaining({
       code: 'BINARY_NOT_FOUND',
-      message: expect.stringMatching(/safelight\.node cannot be loaded \(.+\).*safelight build/),
+      message: expect.stringMatching(/cannot be loaded from .*safelight\.node \(.+\).*safelight build/),
     }),
   );
 });
