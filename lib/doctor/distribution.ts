@@ -78,7 +78,9 @@ const PACKAGES: Readonly<Record<string, Partial<Record<Manager, string>>>> = {
 export function installSystemPackage(environment: System, name: string): string | undefined {
   const ids = distribution(environment)?.ids ?? [];
   if (name === 'nvidia' && ids[0] === 'ubuntu') return 'sudo ubuntu-drivers install';
-  const manager = MANAGERS.find(([, names]) => names.some((id) => ids.some((own) => own.startsWith(id))))?.[0];
+  const manager = MANAGERS.find(([, names]) =>
+    names.some((id) => ids.some((own) => own.startsWith(id))),
+  )?.[0];
   const packageName = manager && PACKAGES[name]?.[manager];
   return packageName === undefined ? undefined : `${INSTALL[manager!]} ${packageName}`;
 }

@@ -2,12 +2,13 @@
 import { statfs } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { type BinaryCandidate, binaryCandidates, platformName } from '../binding/binaries.js';
-import { packageFolder } from '../binding/binding.js';
+import { type BinaryCandidate, binaryCandidates, packageFolder } from '../binding/binaries.js';
+import { platformName } from '../binding/platform.js';
 import type { AddonReport } from '../binding/probe.js';
 import type { BackendName } from '../binding/types.js';
 import { bundledModel } from '../hub/bundled.js';
 import type { Environment } from '../hub/environment.js';
+import type { DoctorOptions } from './doctor.js';
 import { cachedProbes } from './run-node.js';
 
 /** Bytes of memory. */
@@ -23,13 +24,6 @@ export interface DiskSpace {
   readonly free: number;
   readonly total: number;
   readonly freeInodes?: number;
-}
-
-/** Options of `safelight doctor`, with the meaning that they have for `safelight serve`. */
-export interface DoctorOptions {
-  readonly data?: string;
-  readonly models?: string;
-  readonly port?: number;
 }
 
 export interface DoctorEnvironment {
@@ -71,7 +65,7 @@ export function currentEnvironment(options: DoctorOptions = {}): DoctorEnvironme
     platformName: platformName(),
     packageFolder,
     system: (path) => path,
-    binaries: binaryCandidates,
+    binaries: (backend) => binaryCandidates(backend),
     probe: cachedProbes(),
     bundled: bundledModel,
     memory: systemMemory,

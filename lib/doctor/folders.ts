@@ -18,7 +18,12 @@ export interface UsedFolder {
 export function usedFolders({ env, options }: DoctorEnvironment): readonly UsedFolder[] {
   return [
     { name: 'hub', label: 'Hugging Face cache', path: cacheFolder(env), variable: 'HF_HUB_CACHE' },
-    { name: 'packed', label: 'folder of packed weights', path: packedFolder(env), variable: 'SAFELIGHT_CACHE' },
+    {
+      name: 'packed',
+      label: 'folder of packed weights',
+      path: packedFolder(env),
+      variable: 'SAFELIGHT_CACHE',
+    },
     {
       ...{ name: 'data', label: 'data folder', variable: 'XDG_DATA_HOME' },
       path: resolve(options.data ?? dataFolder(env)),
@@ -67,7 +72,8 @@ export async function folderState(path: string): Promise<FolderState> {
 
 async function writeProblem(folder: string): Promise<FolderState['problem']> {
   try {
-    if (!(await stat(folder)).isDirectory()) return { text: 'is not a folder', path: folder, code: 'ENOTDIR' };
+    if (!(await stat(folder)).isDirectory())
+      return { text: 'is not a folder', path: folder, code: 'ENOTDIR' };
     await access(folder, constants.W_OK | constants.X_OK);
     return undefined;
   } catch (error) {

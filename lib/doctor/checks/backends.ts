@@ -1,15 +1,22 @@
 /** Checks the compute devices: those of installed backends, and GPUs that no installed backend can use. */
 import { dirname } from 'node:path';
-import { gpuBackends, type GpuBackend } from '../../binding/backend-choice.js';
+import { type GpuBackend, gpuBackends } from '../../binding/backend-choice.js';
+import { gpuPackages } from '../../binding/platform.js';
 import type { AddonReport } from '../../binding/probe.js';
 import type { BackendInfo, BackendName } from '../../binding/types.js';
+import { shownBytes } from '../../modules/memory-fit.js';
 import { installSystemPackage } from '../distribution.js';
 import type { DoctorEnvironment } from '../environment.js';
-import { fault, ok, type Result, warning } from '../finding.js';
-import { type DriverProblem, driverProblem, type GpuHardware, gpuHardware, vendorNames } from '../gpu-hardware.js';
+import { counted, fault, ok, type Result, warning } from '../finding.js';
+import {
+  type DriverProblem,
+  driverProblem,
+  type GpuHardware,
+  gpuHardware,
+  vendorNames,
+} from '../gpu-hardware.js';
 import { addPackage, isClone, ownVersion, reinstall } from '../installed.js';
 import { explainFailure } from '../load-failure.js';
-import { shownBytes } from '../../modules/memory-fit.js';
 
 /** A GPU backend whose addon exists. */
 interface Installed {
@@ -18,9 +25,6 @@ interface Installed {
   readonly file: string;
   readonly report: AddonReport;
 }
-
-/** Platforms for which packages of GPU backends are published. */
-const PUBLISHED = /^(?:linux|win32)-x64$/;
 
 export async function checkBackends(environment: DoctorEnvironment): Promise<readonly Result[]> {
   const installed = (await Promise.all(gpuBackends.map((name) => probeBackend(environment, name)))).flat();
@@ -39,32 +43,35 @@ async function probeBackend(
   environment: DoctorEnvironment,
   backend: GpuBackend,
 ): Promise<readonly Installed[]> {
+  // The loader uses the first one that exists.
   const candidate = environment.binaries(backend).find(({ file }) => file !== undefined);
   if (candidate?.file === undefined) return [];
-  const { source, file, problem } = candidate;
-  const report: AddonReport =
-    problem === undefined ? await environment.probe(backend, file) : { devices: [], problem };
-  return [{ backend, source, file, report }];
+  const { source, file } = candidate;
+  return [{ backend, source, file, report: await environment.probe(backend, file) }];
+}
+
+/** Returns the path of the native binary that loads; undefined if none does. */
+export async function loadingBinary(environment: DoctorEnvironment): Promise<string | undefined> {
+  for (const { file } of environment.binaries('cpu'))
+    if (file !== undefined && (await environment.probe('cpu', file)).problem === undefined) return file;
+  return undefined;
 }
 
 /** Returns the CPU as a device, if the native binary loads. */
 export async function cpuDevices(environment: DoctorEnvironment): Promise<readonly BackendInfo[]> {
-  const candidate = environment.binaries('cpu').find(({ file }) => file !== undefined);
-  if (candidate?.file === undefined || candidate.problem !== undefined) return [];
-  return (await environment.probe('cpu', candidate.file)).devices;
+  const file = await loadingBinary(environment);
+  return file === undefined ? [] : (await environment.probe('cpu', file)).devices;
 }
 
 function summary(usable: readonly BackendInfo[], devices: readonly BackendInfo[]): Result {
   const details = devices.map(({ name, device, description, memory, opens, problem }) => {
     const size = memory.total > 0 ? `, ${shownBytes(memory.free)} of ${shownBytes(memory.total)} free` : '';
-    return `${name.padEnd(6)}  ${device || '-'}: ${description}${size}${opens ? '' : `; cannot be used: ${problem}`}`;
+    return `${name.padEnd(6)}  ${device || '-'}, ${description}${size}${opens ? '' : `; cannot be used: ${problem}`}`;
   });
   const facts = { details, data: { devices } };
-  const names = [...new Set(usable.map(({ name }) => name))];
-  return names.length === 0
-    ? // The check of the binary has the command.
-      warning('No device can compute, because no native binary loads', undefined, facts)
-    : ok(`Devices of ${names.join(', ')} can compute`, facts);
+  if (usable.length > 0) return ok(`${counted(usable.length, 'device')} can compute`, facts);
+  // The check of the binaries has the command.
+  return warning('No device can compute, because no native binary loads', undefined, facts);
 }
 
 type Checked = { readonly gpu: GpuHardware; readonly problem: DriverProblem | undefined };
@@ -93,7 +100,11 @@ function addonProblem(
   if (report.problem !== undefined) {
     const why = explainFailure(report.problem);
     return [
-      fault(`The ${backend} backend of ${source} ${why.text}`, repair(environment, backend, file, why), facts),
+      fault(
+        `The ${backend} backend of ${source} ${why.text}`,
+        repair(environment, backend, file, why),
+        facts,
+      ),
     ];
   }
   const message = `The ${backend} backend of ${source} has no device that can be opened`;
@@ -127,9 +138,7 @@ function unusedGpu(
   const vendor = vendorNames[gpu.vendor];
   const facts = { data: { vendor: gpu.vendor, place: gpu.place } };
   if (problem)
-    return [
-      warning(`The ${vendor} GPU (${gpu.place}) is not used: ${problem.text}`, problem.command, facts),
-    ];
+    return [warning(`The ${vendor} GPU (${gpu.place}) is not used: ${problem.text}`, problem.command, facts)];
   const backend = gpu.vendor === 'nvidia' ? 'cuda' : 'vulkan';
   return [
     warning(
@@ -141,9 +150,9 @@ function unusedGpu(
 }
 
 function installBackend(environment: DoctorEnvironment, backend: GpuBackend): string {
-  const { platformName, packageFolder } = environment;
-  if (isClone(environment) || !PUBLISHED.test(platformName)) return `npx safelight build --${backend}`;
-  return addPackage(environment, `@safelight/${platformName}-${backend}@${ownVersion(packageFolder)}`);
+  const name = `${environment.platformName}-${backend}`;
+  if (isClone(environment) || !gpuPackages.includes(name)) return `npx safelight build --${backend}`;
+  return addPackage(environment, `@safelight/${name}@${ownVersion(environment.packageFolder)}`, true);
 }
 
 function suits(backend: BackendName, { vendor }: GpuHardware): boolean {

@@ -1,13 +1,12 @@
 /** Checks the native binary: each place where it is looked for, and the reason if it cannot be used. */
 import { dirname } from 'node:path';
 import type { BinaryCandidate } from '../../binding/binaries.js';
-import { defined } from '../../defined.js';
+import { platforms } from '../../binding/platform.js';
 import { installSystemPackage } from '../distribution.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result, warning } from '../finding.js';
 import {
   addPackage,
-  dependencyRanges,
   findPackage,
   installAll,
   isClone,
@@ -25,41 +24,60 @@ interface Attempt {
   readonly reason?: string;
 }
 
+interface Rejected {
+  readonly source: string;
+  readonly file: string;
+  readonly why: LoadFailure;
+}
+
 export async function checkBinaries(environment: DoctorEnvironment): Promise<readonly Result[]> {
-  const candidates = environment.binaries('cpu');
   const attempts: Attempt[] = [];
-  let failure: { readonly candidate: BinaryCandidate; readonly why: LoadFailure } | undefined;
+  const rejected: Rejected[] = [];
   let loaded: BinaryCandidate | undefined;
-  for (const candidate of candidates) {
-    const { source, file, problem } = candidate;
-    if (file === undefined || problem !== undefined) {
-      const state = file === undefined ? 'missing' : 'rejected';
-      attempts.push(defined({ source, file, state, reason: problem ?? 'not found' } as const));
-    } else if (loaded !== undefined || failure !== undefined) {
-      attempts.push({ source, file, state: 'not tried', reason: 'the one above has precedence' });
+  for (const candidate of environment.binaries('cpu')) {
+    const { source, file, problem = 'not found' } = candidate;
+    if (file === undefined) {
+      attempts.push({ source, state: 'missing', reason: problem });
+    } else if (loaded) {
+      attempts.push({ source, file, state: 'not tried', reason: `${loaded.source} has precedence` });
     } else {
       const report = await environment.probe('cpu', file);
-      if (report.problem === undefined) loaded = candidate;
-      else failure = { candidate, why: explainFailure(report.problem) };
-      const reason = failure && `${failure.why.text}`;
-      attempts.push(defined({ source, file, state: failure ? 'rejected' : 'loaded', reason } as const));
+      if (report.problem === undefined) {
+        loaded = candidate;
+        attempts.push({ source, file, state: 'loaded' });
+      } else {
+        const why = explainFailure(report.problem);
+        rejected.push({ source, file, why });
+        attempts.push({ source, file, state: 'rejected', reason: why.text });
+      }
     }
   }
-  const facts = { details: lines(attempts), data: { platform: environment.platformName, tried: attempts } };
-  if (loaded) {
-    const used = ok(`The native binary of ${loaded.source} loads`, facts);
-    return [mismatch(environment, loaded, facts) ?? used];
-  }
-  if (failure) {
-    const { candidate, why } = failure;
-    const message = `The native binary of ${candidate.source} ${why.text}`;
-    return [fault(message, commandFor(environment, candidate, why), facts)];
-  }
-  const rejected = candidates.find(({ file, problem }) => file !== undefined && problem !== undefined);
-  const message = rejected
-    ? `The native binary of ${rejected.source} cannot be used: ${rejected.problem}`
-    : `No native binary for ${environment.platformName} is installed`;
-  return [fault(message, missingCommand(environment), facts)];
+  const others = otherPlatforms(environment);
+  const details = [
+    ...lines(attempts),
+    ...(others.length > 0 ? [`installed for other systems: ${others.join(', ')}`] : []),
+  ];
+  const facts = {
+    details,
+    data: { platform: environment.platformName, tried: attempts, otherPlatforms: others },
+  };
+  const failures = rejected.map(({ source, file, why }) => {
+    const message = `The native binary of ${source} ${why.text}`;
+    const command = commandFor(environment, { source, file, why });
+    // The loader tries the next place, unless the binary has ended its process.
+    return loaded && why.kind !== 'crash'
+      ? warning(`${message}; that of ${loaded.source} is used`, command, facts)
+      : fault(message, command, facts);
+  });
+  if (failures.length > 0) return failures;
+  if (loaded)
+    return [mismatch(environment, loaded, facts) ?? ok(`The native binary of ${loaded.source} loads`, facts)];
+  const { platformName } = environment;
+  const message =
+    others.length > 0
+      ? `No native binary for ${platformName} is installed, only for ${others.join(', ')}`
+      : `No native binary for ${platformName} is installed`;
+  return [fault(message, missingCommand(environment, others), facts)];
 }
 
 /** Returns a warning if the platform package has another version than Safelight. */
@@ -79,26 +97,31 @@ function mismatch(
   );
 }
 
-/** Returns the command that provides a binary where none is installed. */
-function missingCommand(environment: DoctorEnvironment): string {
-  if (isClone(environment)) return 'npm run build:native';
-  const { packageFolder, platformName } = environment;
-  const name = `@safelight/${platformName}`;
-  const version = dependencyRanges(packageFolder, 'optionalDependencies')[name];
-  if (version === undefined) return 'npx safelight build'; // no package exists for this platform
-  // If sharp's binaries are missing too, all optional dependencies were omitted.
-  const others = [`@img/sharp-${platformName}`, `@lmdb/lmdb-${platformName}`];
-  const omitted = !others.some((other) => findPackage(other, packageFolder));
-  return omitted ? installAll(environment) : addPackage(environment, `${name}@${version}`, true);
+/** Returns the platforms whose packages are installed although they are not this system's. */
+function otherPlatforms(environment: DoctorEnvironment): readonly string[] {
+  if (isClone(environment)) return []; // links to all of them
+  const { platformName, packageFolder } = environment;
+  return platforms.filter(
+    (name) => name !== platformName && findPackage(`@safelight/${name}`, packageFolder),
+  );
 }
 
-function commandFor(environment: DoctorEnvironment, candidate: BinaryCandidate, why: LoadFailure): string {
-  const { source, file = '' } = candidate;
+/** Returns the command that provides a binary where none is installed. */
+function missingCommand(environment: DoctorEnvironment, others: readonly string[] = []): string {
+  if (isClone(environment)) return 'npm run build:native';
+  const { packageFolder, platformName } = environment;
+  if (!(platforms as readonly string[]).includes(platformName)) return 'npx safelight build';
+  // If sharp's binary is missing too, all optional dependencies were omitted.
+  const omitted = others.length === 0 && !findPackage(`@img/sharp-${platformName}`, packageFolder);
+  if (omitted) return installAll(environment);
+  return addPackage(environment, `@safelight/${platformName}@${ownVersion(packageFolder)}`, true);
+}
+
+function commandFor(environment: DoctorEnvironment, { source, file, why }: Rejected): string {
   const build = isClone(environment) ? 'npm run build:native' : 'npx safelight build';
   if (why.kind === 'library') return installSystemPackage(environment, why.library ?? '') ?? build;
-  // Compiled here, or a package that cannot fit this system: compile it (again).
+  // Compiled here, or no package fits this system: compile it (again).
   if (!source.startsWith('@safelight/') || why.kind === 'old-libc' || why.kind === 'crash') return build;
-  if (why.kind === 'libc' || why.kind === 'platform') return missingCommand(environment);
   return reinstall(environment, dirname(file));
 }
 

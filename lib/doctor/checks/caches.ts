@@ -5,7 +5,7 @@ import { cachedRepositories, filesUnder, type RepositoryCache } from '../../hub/
 import { shownBytes } from '../../modules/memory-fit.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { counted, fault, ok, type Result, reasonOf, warning } from '../finding.js';
-import { folderState, type FolderState, type UsedFolder, usedFolders } from '../folders.js';
+import { type FolderState, folderState, type UsedFolder, usedFolders } from '../folders.js';
 import { quoted } from '../installed.js';
 
 /** Age in milliseconds after which a download that is not written to is considered unfinished. */
@@ -51,7 +51,8 @@ function repair(
   // Another folder is needed: a file is in its place, or the file system is read-only or failing.
   if (name === 'data' && options.data !== undefined) return 'npx safelight serve --data ./data';
   if (env[variable]) return platform === 'win32' ? `set ${variable}=` : `unset ${variable}`;
-  if (code === 'ENOTDIR') return `${platform === 'win32' ? 'move' : 'mv'} ${quoted(path, platform)} ${quoted(`${path}.old`, platform)}`;
+  if (code === 'ENOTDIR')
+    return `${platform === 'win32' ? 'move' : 'mv'} ${quoted(path, platform)} ${quoted(`${path}.old`, platform)}`;
   return platform === 'win32' ? `set ${variable}=%TEMP%\\safelight` : `export ${variable}=/var/tmp/safelight`;
 }
 

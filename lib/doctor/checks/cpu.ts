@@ -9,7 +9,18 @@ import { cpuDevices } from './backends.js';
 
 /** Instruction sets that kernels use, with Linux's names on x64 and Arm. */
 const FEATURES = [
-  ...['avx', 'avx2', 'fma', 'f16c', 'avx_vnni', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16', 'amx_int8'],
+  ...[
+    'avx',
+    'avx2',
+    'fma',
+    'f16c',
+    'avx_vnni',
+    'avx512f',
+    'avx512_vnni',
+    'avx512_bf16',
+    'amx_bf16',
+    'amx_int8',
+  ],
   ...['asimd', 'asimddp', 'asimdhp', 'i8mm', 'bf16', 'sve'],
 ];
 

@@ -3,19 +3,21 @@ import { readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { defined } from '../../defined.js';
 import { filesUnder } from '../../hub/cache.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result, warning } from '../finding.js';
 import { usedFolder } from '../folders.js';
 import { quoted } from '../installed.js';
 import { runNode } from '../run-node.js';
+import { loadingBinary } from './backends.js';
 
 /** Age in milliseconds after which a lock file is taken over; its owner touches it every 5 s (hub/lock.ts). */
 const STALE = 30_000;
 
 /** Content of the data folder's lock file (jobs/store/data-lock.ts). */
 export interface LockNote {
-  readonly pid?: number;
+  readonly pid: number;
   readonly host?: string;
   readonly url?: string;
 }
@@ -48,7 +50,8 @@ async function lockFile(environment: DoctorEnvironment, path: string): Promise<r
         { data },
       ),
     ];
-  if (!Number.isInteger(pid) || environment.isAlive(pid)) return [ok(`The lock ${quoted(path)} is held by ${owner}`, { data })];
+  if (!Number.isInteger(pid) || environment.isAlive(pid))
+    return [ok(`The lock ${quoted(path)} is held by ${owner}`, { data })];
   // The process may run on another machine or in another container: it would touch the file.
   await sleep(environment.lockPatience);
   const later = await lastTouch(path);
@@ -81,7 +84,11 @@ async function dataOwner(environment: DoctorEnvironment, path: string): Promise<
 export async function readNote(path: string): Promise<LockNote | undefined> {
   try {
     const note: unknown = JSON.parse((await readFile(path, 'utf8')).slice(0, 4096));
-    return typeof note === 'object' && note !== null && 'pid' in note ? note : undefined;
+    if (typeof note !== 'object' || note === null) return undefined;
+    const { pid, host, url } = note as Readonly<Record<string, unknown>>;
+    if (typeof pid !== 'number') return undefined;
+    const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+    return { pid, ...defined({ host: text(host), url: text(url) }) };
   } catch {
     return undefined;
   }
@@ -96,8 +103,8 @@ process.exit(0);
 
 /** Tries the lock in a child process, whose end releases it; undefined without a native binary. */
 async function flockState(environment: DoctorEnvironment, path: string): Promise<string | undefined> {
-  const candidate = environment.binaries('cpu').find(({ file }) => file !== undefined);
-  if (candidate?.file === undefined || candidate.problem !== undefined) return undefined;
-  const { stdout } = await runNode(['-e', TRY_LOCK, candidate.file, path], 5000);
+  const file = await loadingBinary(environment);
+  if (file === undefined) return undefined;
+  const { stdout } = await runNode(['-e', TRY_LOCK, file, path], 5000);
   return /locked|busy|unsupported/.exec(stdout)?.[0];
 }

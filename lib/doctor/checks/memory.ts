@@ -56,5 +56,7 @@ function freeMemoryCommand(environment: DoctorEnvironment, { limit }: SystemMemo
   if (limit !== undefined && isContainer(environment))
     return 'docker update --memory 4g --memory-swap 4g CONTAINER';
   if (environment.platform === 'win32') return 'tasklist /fi "memusage gt 500000"';
-  return environment.platform === 'darwin' ? 'top -l 1 -o mem -n 10' : 'ps -eo pid,rss,comm --sort=-rss | head';
+  return environment.platform === 'darwin'
+    ? 'top -l 1 -o mem -n 10'
+    : 'ps -eo pid,rss,comm --sort=-rss | head';
 }

@@ -9,9 +9,11 @@ import { fault, ok, type Result } from '../finding.js';
 import { isContainer } from '../gpu-hardware.js';
 import { readManifest } from '../installed.js';
 
+const SYSTEMS: Partial<Record<NodeJS.Platform, string>> = { darwin: 'macOS', win32: 'Windows' };
+
 export async function checkSystem(environment: DoctorEnvironment): Promise<readonly Result[]> {
   const { platform, arch, node, packageFolder } = environment;
-  const os = distribution(environment)?.name ?? { darwin: 'macOS', win32: 'Windows' }[`${platform}`] ?? platform;
+  const os = distribution(environment)?.name ?? SYSTEMS[platform] ?? platform;
   const libc = platform === 'linux' ? cLibrary(environment) : undefined;
   const { limit } = environment.memory();
   const container = isContainer(environment);
@@ -24,9 +26,7 @@ export async function checkSystem(environment: DoctorEnvironment): Promise<reado
   const facts = { details, data };
   const range = enginesOf(packageFolder);
   if (range !== undefined && !satisfies(node, range))
-    return [
-      fault(`Safelight needs Node.js ${range}, this is ${node}`, installNode(platform), facts),
-    ];
+    return [fault(`Safelight needs Node.js ${range}, this is ${node}`, installNode(platform), facts)];
   return [ok(`${os}, Node.js ${node}`, facts)];
 }
 
@@ -57,7 +57,8 @@ function glibcVersion(): string | undefined {
 
 function enginesOf(packageFolder: string): string | undefined {
   const engines = readManifest(packageFolder)?.engines;
-  const node = typeof engines === 'object' && engines !== null && 'node' in engines ? engines.node : undefined;
+  const node =
+    typeof engines === 'object' && engines !== null && 'node' in engines ? engines.node : undefined;
   return typeof node === 'string' ? node : undefined;
 }
 

@@ -1,0 +1,104 @@
+/**
+ * The doctor. The checks run in a child process, so that neither a crash nor a file system that does not answer can stop
+ * the report.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import {
+  type CheckName,
+  checkNames,
+  type DoctorReport,
+  type Finding,
+  fault,
+  warning,
+  worst,
+} from './finding.js';
+import { installAll, ownVersion } from './installed.js';
+
+/** The package's folder, resolved from lib/ and dist/ alike. */
+const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Milliseconds after which a check is reported as unfinished; those that open GPU drivers take longer. */
+const LIMIT = 30_000;
+const LIMITS: Partial<Record<CheckName, number>> = { cpu: 40_000, binaries: 50_000, backends: 90_000 };
+
+/** Options of `safelight doctor`, with the meaning that they have for `safelight serve`. */
+export interface DoctorOptions {
+  readonly data?: string;
+  readonly models?: string;
+  readonly port?: number;
+}
+
+type Message = { readonly check: CheckName; readonly findings: readonly Finding[] };
+
+/** Runs all checks and returns their findings; never rejects. Takes some seconds, and at most 90 s. */
+export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+  const results = new Map<CheckName, readonly Finding[]>();
+  const add = (check: CheckName, findings: readonly Finding[]) => {
+    if (!results.has(check)) results.set(check, findings);
+  };
+  const child = startChild(options);
+  const end = await new Promise<string>((resolve) => {
+    let stderr = '';
+    const timers = checkNames.map((check) => {
+      const limit = LIMITS[check] ?? LIMIT;
+      return setTimeout(() => {
+        add(check, [unfinished(check, `did not finish within ${limit / 1000} s`)]);
+        if (results.size === checkNames.length) finish('no response');
+      }, limit);
+    });
+    const finish = (how: string) => {
+      for (const timer of timers) clearTimeout(timer);
+      release(child);
+      resolve(stderr.trim() === '' ? how : `${how}: ${errorLine(stderr)}`);
+    };
+    child.stderr?.on('data', (data: Buffer) => {
+      stderr = (stderr + data.toString()).slice(-10_000);
+    });
+    child.on('message', ({ check, findings }: Message) => {
+      add(check, findings);
+      if (results.size === checkNames.length) finish('exit code 0');
+    });
+    child.on('error', (error) => finish(error.message));
+    child.on('close', (code, signal) => finish(signal ?? `exit code ${code}`));
+  });
+  if (results.size === 0) add('packages', [cannotRun(end)]);
+  for (const check of checkNames) add(check, [unfinished(check, `was not run (${end})`)]);
+  const findings = checkNames.flatMap((check) => results.get(check) ?? []);
+  return { status: worst(findings), version: ownVersion(packageFolder), findings };
+}
+
+function startChild(options: DoctorOptions): ChildProcess {
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const file = fileURLToPath(new URL('./child.js', import.meta.url));
+  return fork(file, [JSON.stringify(options)], {
+    execArgv: [],
+    env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+}
+
+/** Ends the child without waiting for it: a process that waits for a file system cannot be killed. */
+function release(child: ChildProcess): void {
+  child.removeAllListeners();
+  child.on('error', () => undefined);
+  child.kill('SIGKILL');
+  if (child.connected) child.disconnect();
+  child.stderr?.destroy();
+  child.unref();
+}
+
+function unfinished(check: CheckName, text: string): Finding {
+  return { check, ...warning(`The check of ${check} ${text}`, undefined) };
+}
+
+function cannotRun(end: string): Finding {
+  const place = { packageFolder, platform: process.platform };
+  return { check: 'packages', ...fault(`The checks cannot run (${end})`, installAll(place)) };
+}
+
+/** Returns the line of an error in the output of a process. */
+function errorLine(text: string): string {
+  const lines = text.trim().split('\n');
+  return (lines.find((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1) ?? '').trim();
+}
