@@ -3,8 +3,8 @@
  * too long.
  */
 import { runChecks } from './diagnose.js';
-import type { DoctorOptions } from './doctor.js';
 import { currentEnvironment } from './environment.js';
+import type { DoctorOptions } from './options.js';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as DoctorOptions;
 await runChecks(currentEnvironment(options), (check, findings) => process.send?.({ check, findings }));

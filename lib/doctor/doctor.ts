@@ -14,6 +14,7 @@ import {
   worst,
 } from './finding.js';
 import { installAll, ownVersion } from './installed.js';
+import type { DoctorOptions } from './options.js';
 
 /** The package's folder, resolved from lib/ and dist/ alike. */
 const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,13 +22,6 @@ const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
 /** Milliseconds after which a check is reported as unfinished; those that open GPU drivers take longer. */
 const LIMIT = 30_000;
 const LIMITS: Partial<Record<CheckName, number>> = { cpu: 40_000, binaries: 50_000, backends: 90_000 };
-
-/** Options of `safelight doctor`, with the meaning that they have for `safelight serve`. */
-export interface DoctorOptions {
-  readonly data?: string;
-  readonly models?: string;
-  readonly port?: number;
-}
 
 type Message = { readonly check: CheckName; readonly findings: readonly Finding[] };
 

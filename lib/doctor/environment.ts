@@ -8,7 +8,7 @@ import type { AddonReport } from '../binding/probe.js';
 import type { BackendName } from '../binding/types.js';
 import { bundledModel } from '../hub/bundled.js';
 import type { Environment } from '../hub/environment.js';
-import type { DoctorOptions } from './doctor.js';
+import type { DoctorOptions } from './options.js';
 import { cachedProbes } from './run-node.js';
 
 /** Bytes of memory. */

@@ -3,9 +3,11 @@
 /**
  * `libc`: built for another C library. `old-libc`: needs a newer version of the C library. `library`: another library is
  * missing. `platform`: built for another processor or system. `damaged`: not a complete binary. `crash`: the process
- * that loaded it ended.
+ * that loaded it ended. `instructions`: it ended because the processor lacks instructions.
  */
-export type FailureKind = 'libc' | 'old-libc' | 'library' | 'platform' | 'damaged' | 'crash' | 'other';
+export type FailureKind =
+  | ('libc' | 'old-libc' | 'library' | 'platform')
+  | ('damaged' | 'crash' | 'instructions' | 'other');
 
 export interface LoadFailure {
   readonly kind: FailureKind;
@@ -68,7 +70,12 @@ const PATTERNS: readonly {
   },
   {
     pattern: /SIGILL/,
-    failure: () => ({ kind: 'crash', text: 'uses instructions that this processor lacks (SIGILL)' }),
+    failure: () => ({ kind: 'instructions', text: 'uses instructions that this processor lacks (SIGILL)' }),
+  },
+  {
+    // The file ends before what its header describes.
+    pattern: /SIGBUS/,
+    failure: () => ({ kind: 'crash', text: 'is truncated: it ends the process that loads it (SIGBUS)' }),
   },
   {
     pattern: /ended the process \((.*)\)$/,

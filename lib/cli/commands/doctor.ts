@@ -1,8 +1,8 @@
 /** `safelight doctor`: examines the installation and suggests a command for each fault. */
 import { styleText } from 'node:util';
 import { Command } from 'commander';
-import type { DoctorOptions } from '../../doctor/doctor.js';
 import { counted, type DoctorReport, type Finding, type FindingStatus } from '../../doctor/finding.js';
+import type { DoctorOptions } from '../../doctor/options.js';
 import { ReportedFailure } from '../failure.js';
 import { withoutUndefined } from '../model-options.js';
 import { integer } from '../numbers.js';

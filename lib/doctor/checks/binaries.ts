@@ -65,7 +65,7 @@ export async function checkBinaries(environment: DoctorEnvironment): Promise<rea
     const message = `The native binary of ${source} ${why.text}`;
     const command = commandFor(environment, { source, file, why });
     // The loader tries the next place, unless the binary has ended its process.
-    return loaded && why.kind !== 'crash'
+    return loaded && why.kind !== 'crash' && why.kind !== 'instructions'
       ? warning(`${message}; that of ${loaded.source} is used`, command, facts)
       : fault(message, command, facts);
   });
@@ -73,8 +73,9 @@ export async function checkBinaries(environment: DoctorEnvironment): Promise<rea
   if (loaded)
     return [mismatch(environment, loaded, facts) ?? ok(`The native binary of ${loaded.source} loads`, facts)];
   const { platformName } = environment;
-  const message =
-    others.length > 0
+  const message = findPackage(`@safelight/${platformName}`, environment.packageFolder)
+    ? `The package @safelight/${platformName} contains no native binary`
+    : others.length > 0
       ? `No native binary for ${platformName} is installed, only for ${others.join(', ')}`
       : `No native binary for ${platformName} is installed`;
   return [fault(message, missingCommand(environment, others), facts)];
@@ -111,6 +112,8 @@ function missingCommand(environment: DoctorEnvironment, others: readonly string[
   if (isClone(environment)) return 'npm run build:native';
   const { packageFolder, platformName } = environment;
   if (!(platforms as readonly string[]).includes(platformName)) return 'npx safelight build';
+  const empty = findPackage(`@safelight/${platformName}`, packageFolder);
+  if (empty) return reinstall(environment, empty.folder);
   // If sharp's binary is missing too, all optional dependencies were omitted.
   const omitted = others.length === 0 && !findPackage(`@img/sharp-${platformName}`, packageFolder);
   if (omitted) return installAll(environment);
@@ -121,7 +124,8 @@ function commandFor(environment: DoctorEnvironment, { source, file, why }: Rejec
   const build = isClone(environment) ? 'npm run build:native' : 'npx safelight build';
   if (why.kind === 'library') return installSystemPackage(environment, why.library ?? '') ?? build;
   // Compiled here, or no package fits this system: compile it (again).
-  if (!source.startsWith('@safelight/') || why.kind === 'old-libc' || why.kind === 'crash') return build;
+  const misfits = why.kind === 'old-libc' || why.kind === 'instructions';
+  if (!source.startsWith('@safelight/') || misfits) return build;
   return reinstall(environment, dirname(file));
 }
 
