@@ -1,36 +1,24 @@
 /** Runs the checks. */
-import { checkBackends } from './checks/backends.js';
-import { checkBinaries } from './checks/binaries.js';
-import { checkCaches } from './checks/caches.js';
-import { checkCpu } from './checks/cpu.js';
-import { checkDisk } from './checks/disk.js';
-import { checkLocks } from './checks/locks.js';
-import { checkMemory } from './checks/memory.js';
-import { checkModels } from './checks/models.js';
-import { checkPackages } from './checks/packages.js';
-import { checkPort } from './checks/port.js';
-import { checkStarter } from './checks/starter.js';
-import { checkSystem } from './checks/system.js';
-import { checkTokenizers } from './checks/tokenizers.js';
 import type { DoctorEnvironment } from './environment.js';
 import { type CheckName, checkNames, type Finding, type Result, reasonOf, warning } from './finding.js';
 
 type Check = (environment: DoctorEnvironment) => Promise<readonly Result[]>;
 
-const checks: Readonly<Record<CheckName, Check>> = {
-  system: checkSystem,
-  cpu: checkCpu,
-  binaries: checkBinaries,
-  backends: checkBackends,
-  memory: checkMemory,
-  disk: checkDisk,
-  caches: checkCaches,
-  locks: checkLocks,
-  models: checkModels,
-  starter: checkStarter,
-  tokenizers: checkTokenizers,
-  packages: checkPackages,
-  port: checkPort,
+/** Imported one by one: a missing package affects only the checks that use it. */
+const checks: Readonly<Record<CheckName, () => Promise<Check>>> = {
+  system: async () => (await import('./checks/system.js')).checkSystem,
+  cpu: async () => (await import('./checks/cpu.js')).checkCpu,
+  binaries: async () => (await import('./checks/binaries.js')).checkBinaries,
+  backends: async () => (await import('./checks/backends.js')).checkBackends,
+  memory: async () => (await import('./checks/memory.js')).checkMemory,
+  disk: async () => (await import('./checks/disk.js')).checkDisk,
+  caches: async () => (await import('./checks/caches.js')).checkCaches,
+  locks: async () => (await import('./checks/locks.js')).checkLocks,
+  models: async () => (await import('./checks/models.js')).checkModels,
+  starter: async () => (await import('./checks/starter.js')).checkStarter,
+  tokenizers: async () => (await import('./checks/tokenizers.js')).checkTokenizers,
+  packages: async () => (await import('./checks/packages.js')).checkPackages,
+  port: async () => (await import('./checks/port.js')).checkPort,
 };
 
 /** Runs one check. A check that fails itself is a warning; never rejects. */
@@ -40,7 +28,8 @@ export async function runCheck(
 ): Promise<readonly Finding[]> {
   let results: readonly Result[];
   try {
-    results = await checks[check](environment);
+    const run = await checks[check]();
+    results = await run(environment);
   } catch (error) {
     const details = error instanceof Error && error.stack ? error.stack.split('\n').slice(1, 4) : [];
     results = [warning(`The check failed: ${reasonOf(error)}`, undefined, { details })];

@@ -13,7 +13,7 @@ import {
   warning,
   worst,
 } from './finding.js';
-import { installAll, ownVersion } from './installed.js';
+import { installAll, missingPackages, missingText, ownVersion } from './installed.js';
 import type { DoctorOptions } from './options.js';
 
 /** The package's folder, resolved from lib/ and dist/ alike. */
@@ -57,7 +57,7 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport>
     child.on('close', (code, signal) => finish(signal ?? `exit code ${code}`));
   });
   if (results.size === 0) add('packages', [cannotRun(end)]);
-  for (const check of checkNames) add(check, [unfinished(check, `was not run (${end})`)]);
+  else for (const check of checkNames) add(check, [unfinished(check, `did not finish (${end})`)]);
   const findings = checkNames.flatMap((check) => results.get(check) ?? []);
   return { status: worst(findings), version: ownVersion(packageFolder), findings };
 }
@@ -86,9 +86,12 @@ function unfinished(check: CheckName, text: string): Finding {
   return { check, ...warning(`The check of ${check} ${text}`, undefined) };
 }
 
+/** Returns the fault of checks that cannot start, usually because a package is missing. */
 function cannotRun(end: string): Finding {
+  const missing = missingPackages(packageFolder);
+  const message = missing.length > 0 ? missingText(missing) : 'The checks cannot start';
   const place = { packageFolder, platform: process.platform };
-  return { check: 'packages', ...fault(`The checks cannot run (${end})`, installAll(place)) };
+  return { check: 'packages', ...fault(message, installAll(place), { details: [end], data: { missing } }) };
 }
 
 /** Returns the line of an error in the output of a process. */

@@ -39,6 +39,18 @@ export function dependencyRanges(
   return typeof ranges === 'object' && ranges !== null ? (ranges as Record<string, string>) : {};
 }
 
+/** Returns the required packages that are not installed. */
+export function missingPackages(packageFolder: string): readonly string[] {
+  const required = Object.keys(dependencyRanges(packageFolder, 'dependencies'));
+  return required.filter((name) => !findPackage(name, packageFolder));
+}
+
+/** Returns the message about missing packages. */
+export function missingText(names: readonly string[]): string {
+  const [count, verb] = names.length === 1 ? ['1 package', 'is'] : [`${names.length} packages`, 'are'];
+  return `${count} that Safelight needs ${verb} not installed: ${names.join(', ')}`;
+}
+
 /** Returns the version of Safelight. */
 export function ownVersion(packageFolder: string): string {
   return String(readManifest(packageFolder)?.version ?? 'unknown');
@@ -75,12 +87,15 @@ function isGlobal(place: Place): boolean {
   return project !== undefined && !existsSync(join(project, 'package.json'));
 }
 
-/** Returns the command that installs every dependency that is missing. */
-export function installAll(place: Place): string {
+/**
+ * Returns the command that installs every dependency that is missing.
+ * @param omitted true if npm was told to omit optional dependencies
+ */
+export function installAll(place: Place, omitted = false): string {
   if (isClone(place)) return 'npm ci';
-  if (isGlobal(place)) return 'npm install --global safelight';
   const { install } = managerOf(place);
-  return install === 'npm install' ? 'npm install --include=optional' : install;
+  const command = isGlobal(place) ? 'npm install --global safelight' : install;
+  return omitted && command.startsWith('npm ') ? `${command} --include=optional` : command;
 }
 
 /**

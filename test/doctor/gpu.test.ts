@@ -33,7 +33,7 @@ function installCuda(): void {
     `project/node_modules/${CUDA}/package.json`,
     JSON.stringify({ name: CUDA, version: manifest.version }),
   );
-  const addon = addonWith('ld-linux-x86-64.so.2', 'libcuda.so.1');
+  const addon = addonWith(/ld-linux-x86-64\.so\.2/, 'libcuda.so.1');
   sound.write(`project/node_modules/${CUDA}/safelight-cuda.node`, addon);
 }
 

@@ -108,11 +108,12 @@ function link(target: string, path: string): void {
   symlinkSync(target, path, 'junction');
 }
 
-/** Returns the addon with a text of its string table replaced by another of the same length. */
-export function addonWith(text: string, replacement: string): Uint8Array {
+/** Returns the addon with a text of its string table replaced by one that is not longer. */
+export function addonWith(text: RegExp, replacement: string): Uint8Array {
   const bytes = readFileSync(ADDON);
-  const at = bytes.indexOf(`\0${text}\0`, 0, 'latin1');
-  if (at < 0 || replacement.length > text.length) throw new Error(`the addon has no text ${text}`);
-  bytes.write(replacement.padEnd(text.length, '\0'), at + 1, 'latin1');
+  const match = new RegExp(`\\0(${text.source})\\0`).exec(bytes.toString('latin1'));
+  const [, found = ''] = match ?? [];
+  if (!match || replacement.length > found.length) throw new Error(`the addon has no text ${text.source}`);
+  bytes.write(replacement.padEnd(found.length, '\0'), match.index + 1, 'latin1');
   return bytes;
 }

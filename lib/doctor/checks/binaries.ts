@@ -116,7 +116,7 @@ function missingCommand(environment: DoctorEnvironment, others: readonly string[
   if (empty) return reinstall(environment, empty.folder);
   // If sharp's binary is missing too, all optional dependencies were omitted.
   const omitted = others.length === 0 && !findPackage(`@img/sharp-${platformName}`, packageFolder);
-  if (omitted) return installAll(environment);
+  if (omitted) return installAll(environment, true);
   return addPackage(environment, `@safelight/${platformName}@${ownVersion(packageFolder)}`, true);
 }
 

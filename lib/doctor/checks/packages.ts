@@ -1,7 +1,16 @@
 /** Checks the packages that Safelight depends on: their versions, native ones by loading them, and optional ones. */
 import type { DoctorEnvironment } from '../environment.js';
 import { counted, fault, ok, type Result } from '../finding.js';
-import { addPackage, dependencyRanges, findPackage, installAll, isClone, ownVersion } from '../installed.js';
+import {
+  addPackage,
+  dependencyRanges,
+  findPackage,
+  installAll,
+  isClone,
+  missingPackages,
+  missingText,
+  ownVersion,
+} from '../installed.js';
 import { runNode } from '../run-node.js';
 
 /** Packages with native code, which may be installed for another system. */
@@ -34,12 +43,12 @@ export async function checkPackages(environment: DoctorEnvironment): Promise<rea
   const { packageFolder } = environment;
   const required = Object.keys(dependencyRanges(packageFolder, 'dependencies'));
   const versions: Record<string, string> = { safelight: ownVersion(packageFolder) };
-  const missing: string[] = [];
   for (const name of required) {
     const found = findPackage(name, packageFolder);
     if (found) versions[name] = found.version;
-    else missing.push(name);
   }
+  // The check of the bundled models reports their package.
+  const missing = missingPackages(packageFolder).filter((name) => name !== '@safelight/starter');
   const platform = `@safelight/${environment.platformName}`;
   const binary = findPackage(platform, packageFolder);
   if (binary) versions[platform] = binary.version;
@@ -50,10 +59,7 @@ export async function checkPackages(environment: DoctorEnvironment): Promise<rea
     data: { versions, missing },
   };
   const results: Result[] = [];
-  if (missing.length > 0) {
-    const message = `${counted(missing.length, 'package')} that Safelight needs ${missing.length === 1 ? 'is' : 'are'} not installed: ${missing.join(', ')}`;
-    results.push(fault(message, installAll(environment), facts));
-  }
+  if (missing.length > 0) results.push(fault(missingText(missing), installAll(environment), facts));
   results.push(...broken);
   if (results.length === 0) results.push(ok(`${counted(required.length, 'package')} are installed`, facts));
   return [...results, optionalPackages(environment, required)];

@@ -7,12 +7,14 @@ import { filesUnder } from '../../hub/cache.js';
 import { weightsEnding } from '../../hub/find-models.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result, reasonOf } from '../finding.js';
-import { addPackage, isClone, ownVersion, quoted, reinstall } from '../installed.js';
+import { installAll, isClone, quoted, reinstall } from '../installed.js';
 
 /** Names of the models of the package @safelight/starter. */
 export const bundledNames = ['starter', 'sketch'] as const;
 
 export async function checkStarter(environment: DoctorEnvironment): Promise<readonly Result[]> {
+  if (bundledNames.every((name) => environment.bundled(name) === undefined))
+    return [fault('The package @safelight/starter is not installed', installAll(environment))];
   const results = await Promise.all(bundledNames.map((name) => checkBundled(environment, name)));
   const faults = results.filter(({ status }) => status !== 'ok');
   if (faults.length > 0) return faults;
@@ -25,9 +27,7 @@ export async function checkStarter(environment: DoctorEnvironment): Promise<read
 async function checkBundled(environment: DoctorEnvironment, name: string): Promise<Result> {
   const folder = environment.bundled(name);
   if (folder === undefined)
-    return fault(`The model ${name} is not installed`, installStarter(environment), {
-      data: { model: name },
-    });
+    return fault(`The model ${name} is not installed`, installAll(environment), { data: { model: name } });
   const problem = await incompleteFolder(folder).catch(reasonOf);
   const data = { model: name, folder };
   if (problem !== undefined)
@@ -68,13 +68,6 @@ function componentsOf(index: unknown): readonly string[] {
     .filter(([name, value]) => !name.startsWith('_') && Array.isArray(value) && typeof value[1] === 'string')
     .map(([name]) => name)
     .filter((name) => !['safety_checker', 'feature_extractor', 'image_encoder'].includes(name));
-}
-
-/** Returns the command that installs the bundled models. */
-export function installStarter(environment: DoctorEnvironment): string {
-  return isClone(environment)
-    ? 'npm ci'
-    : addPackage(environment, `@safelight/starter@${ownVersion(environment.packageFolder)}`);
 }
 
 /** Returns the command that restores the files of a bundled model. */
