@@ -27,19 +27,30 @@ type Message = { readonly check: CheckName; readonly findings: readonly Finding[
 
 /** Runs all checks and returns their findings; never rejects. Takes some seconds, and at most 90 s. */
 export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport> {
+  const findings = await collect(startChild(options));
+  return { status: worst(findings), version: ownVersion(packageFolder), findings };
+}
+
+/**
+ * Returns the findings that a process sends, in the order of `checkNames`, and ends it. A check without findings when its
+ * time is over, or when the process has ended, is a warning.
+ * @param limitOf time of a check in milliseconds, for tests
+ */
+export async function collect(
+  child: ChildProcess,
+  limitOf = (check: CheckName) => LIMITS[check] ?? LIMIT,
+): Promise<readonly Finding[]> {
   const results = new Map<CheckName, readonly Finding[]>();
-  const add = (check: CheckName, findings: readonly Finding[]) => {
-    if (!results.has(check)) results.set(check, findings);
-  };
-  const child = startChild(options);
   const end = await new Promise<string>((resolve) => {
     let stderr = '';
+    const add = (check: CheckName, findings: readonly Finding[]) => {
+      if (!results.has(check)) results.set(check, findings);
+      if (results.size === checkNames.length) finish('exit code 0');
+    };
     const timers = checkNames.map((check) => {
-      const limit = LIMITS[check] ?? LIMIT;
-      return setTimeout(() => {
-        add(check, [unfinished(check, `did not finish within ${limit / 1000} s`)]);
-        if (results.size === checkNames.length) finish('no response');
-      }, limit);
+      const limit = limitOf(check);
+      const late = unfinished(check, `did not finish within ${limit / 1000} s`);
+      return setTimeout(() => add(check, [late]), limit);
     });
     const finish = (how: string) => {
       for (const timer of timers) clearTimeout(timer);
@@ -49,17 +60,12 @@ export async function doctor(options: DoctorOptions = {}): Promise<DoctorReport>
     child.stderr?.on('data', (data: Buffer) => {
       stderr = (stderr + data.toString()).slice(-10_000);
     });
-    child.on('message', ({ check, findings }: Message) => {
-      add(check, findings);
-      if (results.size === checkNames.length) finish('exit code 0');
-    });
+    child.on('message', ({ check, findings }: Message) => add(check, findings));
     child.on('error', (error) => finish(error.message));
     child.on('close', (code, signal) => finish(signal ?? `exit code ${code}`));
   });
-  if (results.size === 0) add('packages', [cannotRun(end)]);
-  else for (const check of checkNames) add(check, [unfinished(check, `did not finish (${end})`)]);
-  const findings = checkNames.flatMap((check) => results.get(check) ?? []);
-  return { status: worst(findings), version: ownVersion(packageFolder), findings };
+  if (results.size === 0) return [cannotStart(end)];
+  return checkNames.flatMap((check) => results.get(check) ?? [unfinished(check, `did not finish (${end})`)]);
 }
 
 function startChild(options: DoctorOptions): ChildProcess {
@@ -87,7 +93,7 @@ function unfinished(check: CheckName, text: string): Finding {
 }
 
 /** Returns the fault of checks that cannot start, usually because a package is missing. */
-function cannotRun(end: string): Finding {
+function cannotStart(end: string): Finding {
   const missing = missingPackages(packageFolder);
   const message = missing.length > 0 ? missingText(missing) : 'The checks cannot start';
   const place = { packageFolder, platform: process.platform };
