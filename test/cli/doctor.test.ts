@@ -68,7 +68,7 @@ describe('safelight doctor', () => {
   it.runIf(process.platform !== 'win32')('names an unreadable cache', async (context) => {
     const cache = join(folder, 'cache');
     mkdirSync(cache, { mode: 0o000 });
-    // Nothing is unreadable for root.
+    // Root can read everything.
     const isRoot = process.getuid?.() === 0;
     if (
       isRoot &&
