@@ -48,6 +48,8 @@ export interface FolderState {
     /** Path of the file or folder that is in the way. */
     readonly path: string;
     readonly code: string;
+    /** True if the folder can be read, but not written to or created. */
+    readonly readable: boolean;
   };
 }
 
@@ -55,7 +57,7 @@ export interface FolderState {
 export async function folderState(path: string): Promise<FolderState> {
   const exists = await stat(path).then(
     () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+    (error: NodeJS.ErrnoException) => !isMissing(error),
   );
   if (!exists) {
     const problem = await writeProblem(await existingFolder(path));
@@ -64,7 +66,7 @@ export async function folderState(path: string): Promise<FolderState> {
   try {
     await readdir(path);
   } catch (error) {
-    return { exists, problem: problemOf('cannot be read', path, error) };
+    return { exists, problem: { ...problemOf('cannot be read', path, error), readable: false } };
   }
   const problem = await writeProblem(path);
   return { exists, ...(problem && { problem }) };
@@ -73,7 +75,7 @@ export async function folderState(path: string): Promise<FolderState> {
 async function writeProblem(folder: string): Promise<FolderState['problem']> {
   try {
     if (!(await stat(folder)).isDirectory())
-      return { text: 'is not a folder', path: folder, code: 'ENOTDIR' };
+      return { text: 'is not a folder', path: folder, code: 'ENOTDIR', readable: false };
     await access(folder, constants.W_OK | constants.X_OK);
     return undefined;
   } catch (error) {
@@ -86,13 +88,18 @@ export async function existingFolder(path: string): Promise<string> {
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     const exists = await stat(folder).then(
       () => true,
-      (error: NodeJS.ErrnoException) => !['ENOENT', 'ENOTDIR'].includes(error.code ?? ''),
+      (error: NodeJS.ErrnoException) => !isMissing(error),
     );
     if (exists || dirname(folder) === folder) return folder;
   }
 }
 
+/** ENOTDIR: a folder above it is a file. */
+function isMissing({ code = '' }: NodeJS.ErrnoException): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(code);
+}
+
 function problemOf(text: string, path: string, error: unknown): NonNullable<FolderState['problem']> {
   const { code = 'EIO', message } = error as NodeJS.ErrnoException;
-  return { text: `${text} (${message.split(',')[0]})`, path, code };
+  return { text: `${text} (${message.split(',')[0]})`, path, code, readable: true };
 }

@@ -116,6 +116,7 @@ export function addPackage(place: Place, name: string, optional = false): string
  */
 export function reinstall(place: Place, folder: string): string {
   const all = isClone(place) ? 'npm install' : installAll(place);
+  if (!folder.includes(`${sep}node_modules${sep}`)) return all; // a link to sources, which must not be removed
   const remove = place.platform === 'win32' ? 'rmdir /s /q' : 'rm -rf';
   return `${remove} ${quoted(folder, place.platform)} && ${all}`;
 }

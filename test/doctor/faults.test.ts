@@ -280,6 +280,15 @@ describe('caches', () => {
     expect(command).toBe('unset HF_HUB_CACHE');
   });
 
+  it('reports a data folder that cannot be created', async () => {
+    const path = join(sound.write('file', ''), 'data');
+    const { message, command } = await faultOf('caches', { options: { data: path } });
+    expect(message).toBe(
+      `The data folder ${path} cannot be created, because ${join(sound.folder, 'file')} is not a folder`,
+    );
+    expect(command).toBe('npx safelight serve --data ./data');
+  });
+
   it('suggests to continue an unfinished download', async () => {
     const name = '.cache/huggingface/hub/models--owner--name/blobs/abc.safelight-part';
     const path = sound.write(`home/${name}`, 'part');

@@ -125,7 +125,7 @@ function commandFor(environment: DoctorEnvironment, { source, file, why }: Rejec
   if (why.kind === 'library') return installSystemPackage(environment, why.library ?? '') ?? build;
   // Compiled here, or no package fits this system: compile it (again).
   const misfits = why.kind === 'old-libc' || why.kind === 'instructions';
-  if (!source.startsWith('@safelight/') || misfits) return build;
+  if (!source.startsWith('@safelight/') || misfits || isClone(environment)) return build;
   return reinstall(environment, dirname(file));
 }
 

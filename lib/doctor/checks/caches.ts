@@ -18,7 +18,7 @@ export async function checkCaches(environment: DoctorEnvironment): Promise<reado
   const results = await Promise.all(folders.map((folder) => checkFolder(environment, folder)));
   const problems = results.flat();
   const [hub, , , models] = folders as [UsedFolder, UsedFolder, UsedFolder, UsedFolder];
-  const isReadable = !problems.some(({ data }) => data.folder === 'hub');
+  const isReadable = !problems.some(({ status, data }) => status === 'fault' && data.folder === 'hub');
   const repositories = isReadable ? await cachedRepositories(hub.path) : [];
   for (const repository of repositories) problems.push(...(await checkRepository(environment, repository)));
   problems.push(...(await partialFiles(models.path, () => undefined)));
@@ -30,30 +30,41 @@ export async function checkCaches(environment: DoctorEnvironment): Promise<reado
 }
 
 async function checkFolder(environment: DoctorEnvironment, folder: UsedFolder): Promise<readonly Result[]> {
-  const { problem } = await folderState(folder.path);
+  const { problem, exists } = await folderState(folder.path);
   if (!problem) return [];
   const { label, name, path } = folder;
-  const where = problem.path === path ? '' : `, because ${quoted(problem.path)}`;
-  const clause = where === '' ? ` ${problem.text}` : ` cannot be created${where} ${problem.text}`;
-  const data = { folder: name, path, code: problem.code };
-  return [fault(`The ${label} ${quoted(path)}${clause}`, repair(environment, folder, problem), { data })];
+  const clause = exists ? problem.text : `cannot be created, because ${quoted(problem.path)} ${problem.text}`;
+  const message = `The ${label} ${quoted(path)} ${clause}`;
+  const command = repair(environment, folder, problem, exists);
+  const facts = { data: { folder: name, path, code: problem.code } };
+  // Models can be used from a folder to which they cannot be downloaded, such as a read-only mount.
+  return [
+    problem.readable && name !== 'data' ? warning(message, command, facts) : fault(message, command, facts),
+  ];
 }
 
 /** Returns the command that makes a folder usable. */
 function repair(
   { env, platform, options }: DoctorEnvironment,
-  { name, variable }: UsedFolder,
-  { code, path }: NonNullable<FolderState['problem']>,
+  { name, variable, path }: UsedFolder,
+  problem: NonNullable<FolderState['problem']>,
+  exists: boolean,
 ): string {
-  const isDenied = code === 'EACCES' || code === 'EPERM';
-  if (isDenied && platform !== 'win32') return `sudo chown -R "$(id -un)" ${quoted(path)}`;
-  if (isDenied) return `icacls ${quoted(path, platform)} /grant "%USERNAME%":(OI)(CI)F`;
+  const isWindows = platform === 'win32';
+  const isDenied = problem.code === 'EACCES' || problem.code === 'EPERM';
+  // Not for a folder such as /srv, which other programs use too.
+  const isOwn = path.split(sep).filter((part) => part !== '').length > 2;
+  if (isDenied && isOwn && isWindows) return `icacls ${quoted(path, platform)} /grant "%USERNAME%":(OI)(CI)F`;
+  if (isDenied && isOwn && exists) return `sudo chown -R "$(id -un)" ${quoted(path)}`;
+  if (isDenied && isOwn) return `sudo install -d -o "$(id -un)" ${quoted(path)}`;
   // Another folder is needed: a file is in its place, or the file system is read-only or failing.
   if (name === 'data' && options.data !== undefined) return 'npx safelight serve --data ./data';
-  if (env[variable]) return platform === 'win32' ? `set ${variable}=` : `unset ${variable}`;
-  if (code === 'ENOTDIR')
-    return `${platform === 'win32' ? 'move' : 'mv'} ${quoted(path, platform)} ${quoted(`${path}.old`, platform)}`;
-  return platform === 'win32' ? `set ${variable}=%TEMP%\\safelight` : `export ${variable}=/var/tmp/safelight`;
+  if (name === 'models' && options.models !== undefined) return 'npx safelight serve --models ./models';
+  if (env[variable]) return isWindows ? `set ${variable}=` : `unset ${variable}`;
+  const { path: inTheWay } = problem;
+  if (problem.code === 'ENOTDIR')
+    return `${isWindows ? 'move' : 'mv'} ${quoted(inTheWay, platform)} ${quoted(`${inTheWay}.old`, platform)}`;
+  return isWindows ? `set ${variable}=%TEMP%\\safelight` : `export ${variable}=/var/tmp/safelight`;
 }
 
 /** Looks for unreadable folders, partial downloads and missing files of one repository. */

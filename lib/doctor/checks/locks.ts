@@ -76,7 +76,7 @@ async function dataOwner(environment: DoctorEnvironment, path: string): Promise<
   const data = { path, ...note, state };
   if (state === 'busy') return [ok(`The data folder is in use by ${owner}`, { data })];
   if (state === 'locked')
-    return [ok(`${owner} was killed; its lock on the data folder is released`, { data })];
+    return [ok(`The lock of the data folder is free, although ${owner} was killed`, { data })];
   return [ok(`The data folder was last used by ${owner}`, { data })];
 }
 
