@@ -8,8 +8,8 @@
  *   node bench/int8-rotation.mjs [MODEL] [--run 64]
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import { requirements } from '../dist/binding/module.js';
-import { openModel, starterModel, Tensor, UNet } from '../dist/index.js';
+import { requirements } from '../.build/lib/binding/module.js';
+import { openModel, starterModel, Tensor, UNet } from '../.build/lib/index.js';
 import { relativeError } from './measure.mjs';
 
 const args = process.argv.slice(2);

@@ -10,9 +10,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openUNetFolder } from '../dist/checkpoint/folder.js';
-import { openVqganModel } from '../dist/families/shared/vqgan/open-vqgan.js';
-import { Tensor, UNet, VQModel } from '../dist/index.js';
+import { openUNetFolder } from '../.build/lib/checkpoint/folder.js';
+import { openVqganModel } from '../.build/lib/families/shared/vqgan/open-vqgan.js';
+import { Tensor, UNet, VQModel } from '../.build/lib/index.js';
 import { waves } from './measure.mjs';
 import { asked, published } from './published.mjs';
 import { writeRandom } from './random-weights.mjs';
@@ -77,7 +77,7 @@ try {
 
 /** Writes the U-Net's weights and returns its config. */
 async function openArchitecture() {
-  const { readUNetConfig } = await import('../dist/checkpoint/config/diffusers/unet.js');
+  const { readUNetConfig } = await import('../.build/lib/checkpoint/config/diffusers/unet.js');
   const config = readUNetConfig(ARCHITECTURE, folder);
   writeRandom(asked('unet', { ...config }, ''), join(folder, 'diffusion_pytorch_model.safetensors'));
   return { config };

@@ -9,11 +9,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readLora } from '../dist/adapters/lora-file.js';
-import { matchLora } from '../dist/adapters/lora-patches.js';
-import { modelLayers } from '../dist/adapters/model-layers.js';
-import { adaptedModules } from '../dist/families/shared/unet/lora-target.js';
-import { openModel, Tensor, UNet } from '../dist/index.js';
+import { readLora } from '../.build/lib/adapters/lora-file.js';
+import { matchLora } from '../.build/lib/adapters/lora-patches.js';
+import { modelLayers } from '../.build/lib/adapters/model-layers.js';
+import { adaptedModules } from '../.build/lib/families/shared/unet/lora-target.js';
+import { openModel, Tensor, UNet } from '../.build/lib/index.js';
 import { median } from './measure.mjs';
 import { writeRandom } from './random-weights.mjs';
 
@@ -71,7 +71,7 @@ function shapes() {
   return out;
 }
 
-/** @param {string} storage @param {readonly import('../dist/index.js').WeightPatch[]} patches */
+/** @param {string} storage @param {readonly import('../.build/lib/index.js').WeightPatch[]} patches */
 async function measure(storage, patches) {
   const unet = await UNet.load(model.unet, { storage: /** @type {'f16'} */ (storage), memory });
   const { in_channels: channels, cross_attention_dim: width } = unet.config;

@@ -7,8 +7,8 @@
  *   node bench/modules.mjs /tmp/sd1.safetensors [--stock] [--runs 3]
  */
 
-import { openModel } from '../dist/families/registry.js';
-import { Autoencoder, Tensor, UNet } from '../dist/index.js';
+import { openModel } from '../.build/lib/families/registry.js';
+import { Autoencoder, Tensor, UNet } from '../.build/lib/index.js';
 import { waves } from './measure.mjs';
 
 const args = process.argv.slice(2);

@@ -12,8 +12,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openModel } from '../dist/families/registry.js';
-import { Tensor, UNet } from '../dist/index.js';
+import { openModel } from '../.build/lib/families/registry.js';
+import { Tensor, UNet } from '../.build/lib/index.js';
 import { waves } from './measure.mjs';
 
 const [path, python] = process.argv.slice(2);

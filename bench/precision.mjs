@@ -10,8 +10,8 @@
  *   node bench/precision.mjs /tmp/sd1.safetensors [--runs 5] [--sheet sheet.webp]
  */
 import sharp from 'sharp';
-import { openModel } from '../dist/families/registry.js';
-import { Autoencoder, Pipeline, Tensor, TextEncoder, UNet } from '../dist/index.js';
+import { openModel } from '../.build/lib/families/registry.js';
+import { Autoencoder, Pipeline, Tensor, TextEncoder, UNet } from '../.build/lib/index.js';
 import { median, relativeError, waves } from './measure.mjs';
 
 const args = process.argv.slice(2);
@@ -114,7 +114,7 @@ const PROMPTS = [
 const COLUMNS = 9;
 const SIDE = 128; // pixels of the bundled model's images
 
-/** @param {import('../dist/index.js').GeneratedImage} image @param {number} row @param {number} column */
+/** @param {import('../.build/lib/index.js').GeneratedImage} image @param {number} row @param {number} column */
 const placed = ({ data }, row, column) => ({
   input: Buffer.from(data),
   raw: { width: SIDE, height: SIDE, channels: /** @type {const} */ (3) },
@@ -130,7 +130,7 @@ const differences = PRECISIONS.slice(1).map(() => []);
 /** @type {import('sharp').OverlayOptions[]} */
 const sheet = [];
 for (const [i, prompt] of PROMPTS.entries()) {
-  /** @type {import('../dist/index.js').GeneratedImage[]} */
+  /** @type {import('../.build/lib/index.js').GeneratedImage[]} */
   const images = [];
   for (const [p, pipeline] of pipelines.entries()) {
     const start = performance.now();

@@ -4,12 +4,12 @@
  * those that the native modules require for these configs. Requires `npm run prepare`.
  */
 import { readFileSync } from 'node:fs';
-import { requirements } from '../dist/binding/module.js';
-import { readUNetConfig } from '../dist/checkpoint/config/diffusers/unet.js';
-import { readFirstStageConfig } from '../dist/checkpoint/config/omegaconf/first-stage.js';
-import { ModelConfig } from '../dist/checkpoint/config/omegaconf/model-config.js';
-import { autoencoderTable } from '../dist/checkpoint/naming/ldm-autoencoder.js';
-import { unetTable } from '../dist/checkpoint/naming/ldm-unet.js';
+import { requirements } from '../.build/lib/binding/module.js';
+import { readUNetConfig } from '../.build/lib/checkpoint/config/diffusers/unet.js';
+import { readFirstStageConfig } from '../.build/lib/checkpoint/config/omegaconf/first-stage.js';
+import { ModelConfig } from '../.build/lib/checkpoint/config/omegaconf/model-config.js';
+import { autoencoderTable } from '../.build/lib/checkpoint/naming/ldm-autoencoder.js';
+import { unetTable } from '../.build/lib/checkpoint/naming/ldm-unet.js';
 
 /** @typedef {{ target: string, params: any }} Section */
 /** @typedef {{ shapes: Map<string, number[]>, yaml: { model: Section } }} Published */
@@ -101,8 +101,8 @@ function autoencoder({ target, params }, prefix) {
 
 /**
  * Returns the tensors that a native module requires, under the checkpoint's names.
- * @param {import('../dist/binding/types.js').ModuleKind} kind
- * @param {import('../dist/binding/types.js').NativeConfig} config
+ * @param {import('../.build/lib/binding/types.js').ModuleKind} kind
+ * @param {import('../.build/lib/binding/types.js').NativeConfig} config
  * @param {string} prefix
  * @param {(canonical: string) => string | null} source
  * @returns {Map<string, number[]>}

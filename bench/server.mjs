@@ -9,8 +9,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Pipeline } from '../dist/index.js';
-import { serve } from '../dist/server/serve.js';
+import { Pipeline } from '../.build/lib/index.js';
+import { serve } from '../.build/lib/server/serve.js';
 import { bodyOf } from './faults/random.mjs';
 
 const [pictures = 20, side = 128, steps = 12] = process.argv.slice(2).map(Number);

@@ -10,9 +10,9 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openUpscaler } from '../dist/checkpoint/open-upscaler.js';
-import { Tensor } from '../dist/index.js';
-import { UpscalerNetwork } from '../dist/modules/upscaler-network.js';
+import { openUpscaler } from '../.build/lib/checkpoint/open-upscaler.js';
+import { Tensor } from '../.build/lib/index.js';
+import { UpscalerNetwork } from '../.build/lib/modules/upscaler-network.js';
 import { writeRandom } from './random-weights.mjs';
 
 const args = process.argv.slice(2);

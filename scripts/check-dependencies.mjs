@@ -34,7 +34,7 @@ const LIB = [
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
 /** Files that every layer may import. */
 const COMMON = new Set(['errors.ts', 'warnings.ts', 'runtime/error.h']);
-for (const file of ['defined.ts', 'known-keys.ts', 'suggest.ts']) COMMON.add(file);
+for (const file of ['defined.ts', 'known-keys.ts', 'package.ts', 'suggest.ts']) COMMON.add(file);
 
 /**
  * Returns one message per import or include that breaks a rule.

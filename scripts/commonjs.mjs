@@ -18,14 +18,15 @@ const IMPORT_MODE = `{ 'resolution-mode': 'import' }`;
 
 /**
  * Writes `NAME.cjs` and `NAME.d.cts` for a compiled entry `NAME.js`.
+ * @param {string} types declarations of the entry that tsc wrote: lists of names that it re-exports
  * @param {string} entry path of the .js file
  */
-export function writeCommonJs(entry) {
+export function writeCommonJs(types, entry) {
   const stem = entry.slice(0, -'.js'.length);
   const specifier = `./${basename(entry)}`;
   const loader = `'use strict';\nmodule.exports = require('${specifier}');\n`;
   writeFileSync(`${stem}.cjs`, loader);
-  writeFileSync(`${stem}.d.cts`, declarations(`${stem}.d.ts`, specifier));
+  writeFileSync(`${stem}.d.cts`, declarations(types, specifier));
 }
 
 /**
@@ -42,7 +43,7 @@ function declarations(file, specifier) {
     // The value hides the type of the same name from `export type *`, so the type is declared again.
     const generics = typeOf(readFileSync(source, 'utf8'), name);
     if (!generics) continue;
-    const { parameters, names } = qualified(generics, source, file);
+    const { parameters, names } = qualified(generics, source, file, specifier);
     const imported = `import('${specifier}', { with: ${IMPORT_MODE} }).${name}`;
     lines.push(
       `export type ${name}${parameters} = ${imported}${names.length ? `<${names.join(', ')}>` : ''};`,
@@ -119,25 +120,24 @@ function typeOf(text, name) {
 }
 
 /**
- * Replaces names of the declaring module in type parameters, such as a constraint, by imports of that module.
+ * Replaces names of types in type parameters, such as a constraint, by imports of the entry, which must export them.
  * @param {Generics} generics
- * @param {string} source
- * @param {string} entry
+ * @param {string} source the module that declares the value
+ * @param {string} entry declarations of the entry
+ * @param {string} specifier of the entry
  * @returns {Generics}
  */
-function qualified({ parameters, names }, source, entry) {
+function qualified({ parameters, names }, source, entry, specifier) {
   const text = readFileSync(source, 'utf8');
-  const folder = dirname(entry);
-  const specifier = `.${source
-    .slice(folder.length)
-    .replaceAll('\\', '/')
-    .replace(/\.d\.ts$/, '.js')}`;
+  const exported = withoutComments(readFileSync(entry, 'utf8'));
   const whole = parameters.replace(/[\w$]+/g, (word) => {
     // Declared in the module or re-exported by it.
-    const exported = new RegExp(
+    const isType = new RegExp(
       `export (?:(?:declare (?:abstract )?class|interface|type) ${word}\\b|(?:type )?\\{[^}]*\\b${word}\\b[^}]*\\} from)`,
     ).test(text);
-    if (names.includes(word) || !exported) return word;
+    if (names.includes(word) || !isType) return word;
+    if (!new RegExp(`\\b${word}\\b`).test(exported))
+      throw new Error(`${source}: ${word} restricts a type parameter, so ${entry} must export it`);
     return `import('${specifier}', { with: ${IMPORT_MODE} }).${word}`;
   });
   return { parameters: whole, names };

@@ -20,14 +20,14 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { writeCommonJs } from './commonjs.mjs';
+import { bundle } from './bundle.mjs';
 import { fingerprint, lockedIntegrity, root, walk } from './files.mjs';
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const only = process.argv.find((argument) => argument.startsWith('--only='))?.slice('--only='.length);
 
 try {
-  if (only !== 'native') buildTypes();
+  if (only !== 'native') await buildTypes();
   if (only !== 'native') await buildWeb();
   if (only !== 'types') buildAddon();
 } catch (error) {
@@ -35,7 +35,7 @@ try {
   process.exit(1);
 }
 
-function buildTypes() {
+async function buildTypes() {
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   if (!existsSync(compiler)) {
     console.error(
@@ -46,9 +46,11 @@ function buildTypes() {
   const state = fingerprint(
     [
       ...walk(join(root, 'lib')),
-      ...['tsconfig.json', 'scripts/commonjs.mjs'].map((file) => join(root, file)),
+      ...['package-lock.json', 'tsconfig.json', 'scripts/bundle.mjs', 'scripts/commonjs.mjs'].map((file) =>
+        join(root, file),
+      ),
     ],
-    [lockedIntegrity('typescript')],
+    [],
   );
   const stamp = join(root, '.build/.types');
   if (read(stamp) === state && existsSync(join(root, 'dist/index.js'))) return;
@@ -56,8 +58,10 @@ function buildTypes() {
   for (const name of existsSync(join(root, 'dist')) ? readdirSync(join(root, 'dist')) : []) {
     if (name !== 'web') rmSync(join(root, 'dist', name), { recursive: true, force: true });
   }
+  const types = join(root, '.build/lib');
+  rmSync(types, { recursive: true, force: true });
   run(process.execPath, [compiler, '-p', 'tsconfig.json'], 'TypeScript reported the errors above');
-  for (const entry of ['index.js', 'ai/index.js']) writeCommonJs(join(root, 'dist', entry));
+  await bundle(types);
   // npm sets the mode only once, when it links the command, and this is a new file.
   for (const command of Object.values(manifest.bin)) chmodSync(join(root, String(command)), 0o755);
   write(stamp, state);

@@ -32,7 +32,7 @@ const commands = JSON.parse(readFileSync(database, 'utf8'));
 const ours = new Map(
   commands
     .map((entry) => ({ ...entry, file: resolve(entry.directory, entry.file) }))
-    .filter(({ file }) => file.startsWith(join(root, 'native/')) && !isCopiedGgml(file) && existsSync(file))
+    .filter(({ file }) => file.startsWith(join(root, 'native/')) && existsSync(file))
     .toSorted((a, b) => Number(isPortable(a)) - Number(isPortable(b)))
     .map((entry) => [entry.file, entry]), // the last entry of a file wins
 );

@@ -3,14 +3,11 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packageFolder } from '../package.js';
 import { platformName } from './platform.js';
 import type { BackendName } from './types.js';
 
 const require = createRequire(import.meta.url);
-
-/** The package's folder, resolved from lib/binding and from dist/binding alike. */
-export const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
 
 /** A place where the addon of a backend can be. */
 export interface BinaryCandidate {

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { SafelightError } from '../errors.js';
-import { type BinaryCandidate, binaryCandidates, binaryPackage, packageFolder } from './binaries.js';
+import { packageFolder } from '../package.js';
+import { type BinaryCandidate, binaryCandidates, binaryPackage } from './binaries.js';
 import { missingInstructions } from './cpu.js';
 import { guardExit } from './exit-guard.js';
 import { platformName, platforms } from './platform.js';

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { SafelightError } from '../errors.js';
-import { packageFolder } from './binaries.js';
+import { packageFolder } from '../package.js';
 import type { BackendName } from './types.js';
 
 export interface BuildOptions {

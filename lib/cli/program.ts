@@ -2,8 +2,8 @@
  * The command-line program: its commands and error handling. Commands import their dependencies only when they
  * run.
  */
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { packageVersion } from '../package.js';
 import { backendsCommand } from './commands/backends.js';
 import { buildCommand } from './commands/build.js';
 import { codesCommand } from './commands/codes.js';
@@ -54,7 +54,7 @@ export async function run(args: readonly string[]): Promise<number> {
 function createProgram(generate: Command): Command {
   const program = new Command('safelight')
     .description('Latent diffusion for Node.js: generate images from text on this machine.')
-    .version(version(), '-V, --version', 'print the version')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help, also for a single command')
     .helpCommand('help [command]', 'show help for a command')
     .addHelpText(
@@ -98,10 +98,3 @@ function createProgram(generate: Command): Command {
 
 /** Disables commander's `error: ...` messages; `report` prints errors after the program's name instead. */
 const quietErrors = { outputError: () => undefined };
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
-  const value =
-    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined;
-  return String(value ?? 'unknown');
-}

@@ -1,5 +1,4 @@
 /** Files with entries of wildcards: text with an entry per line, and YAML or JSON with lists by name. */
-import { parseDocument } from 'yaml';
 import { SafelightError } from '../errors.js';
 import { readText } from '../files/read.js';
 import type { WildcardEntry } from './dynamic-prompts.js';
@@ -39,7 +38,7 @@ export async function readTextWildcard(path: string): Promise<WildcardLists> {
 export async function readYamlWildcards(path: string): Promise<WildcardLists> {
   const text = withoutMark(await readText(path, MAX_YAML));
   const lists = new Map<string, WildcardEntry[]>();
-  collect(parsed(text, path), [], lists);
+  collect(await parsed(text, path), [], lists);
   return lists;
 }
 
@@ -47,7 +46,8 @@ function withoutMark(text: string): string {
   return text.startsWith(BOM) ? text.slice(1) : text;
 }
 
-function parsed(text: string, path: string): unknown {
+async function parsed(text: string, path: string): Promise<unknown> {
+  const { parseDocument } = await import('yaml');
   try {
     const document = parseDocument(text, { logLevel: 'silent' });
     const [error] = document.errors;

@@ -1,8 +1,9 @@
 /** Encodes images with or without alpha. */
-import sharp from 'sharp';
+
 import { SafelightError } from '../errors.js';
 import type { ImageFormat } from './encode.js';
 import type { ByteImage } from './resample.js';
+import { loadSharp } from './sharp.js';
 
 /** Default quality of JPEG and WebP, at which artifacts are hardly visible. */
 const QUALITY = 95;
@@ -18,6 +19,7 @@ export async function encodePixels(
   quality = QUALITY,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const raw = { width, height, channels: channels === 4 ? (4 as const) : (3 as const) };
+  const sharp = await loadSharp();
   const image = sharp(data, { raw, limitInputPixels: false });
   const opaque = format === 'jpeg' ? image.flatten({ background: '#ffffff' }) : image;
   const options = format === 'png' ? { compressionLevel: 6 } : { quality };

@@ -1,9 +1,9 @@
 /** Encodes images in the format of a path's extension. */
 import { extname } from 'node:path';
-import sharp from 'sharp';
 import { invalidOption } from '../errors.js';
 import type { RgbImage } from '../tensor/render.js';
 import { encodePng } from './png.js';
+import { loadSharp } from './sharp.js';
 
 export type ImageFormat = 'png' | 'jpeg' | 'webp';
 
@@ -42,5 +42,6 @@ export async function encodeImage(
 ): Promise<Uint8Array> {
   if (format === 'png') return encodePng(image, text);
   const raw = { width: image.width, height: image.height, channels: 3 as const };
+  const sharp = await loadSharp();
   return sharp(image.data, { raw }).toFormat(format, { quality }).toBuffer();
 }

@@ -1,8 +1,8 @@
 /** Encodes PNG with sharp, adds text chunks, and reads them. */
 import { inflateSync } from 'node:zlib';
-import sharp from 'sharp';
 import { invalidOption, SafelightError } from '../errors.js';
 import { checkRgb, type RgbPixels } from '../tensor/render.js';
+import { loadSharp } from './sharp.js';
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 /** Length of the signature and of the header chunk with 13 bytes of data, which always comes first. */
@@ -21,6 +21,7 @@ export async function encodePng(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { data, width, height } = checkRgb('image', image);
   checkText(text);
+  const sharp = await loadSharp();
   const png = await sharp(data, { raw: { width, height, channels: 3 } })
     .png({ compressionLevel: 6 })
     .toBuffer()

@@ -1,10 +1,10 @@
 /** Reads untrusted images from files or bytes, decoded by sharp (libvips) within limits. */
 import { stat } from 'node:fs/promises';
 import { types } from 'node:util';
-import sharp from 'sharp';
 import { invalidOption, SafelightError } from '../errors.js';
 import { knownKeys } from '../known-keys.js';
 import type { ByteImage } from './resample.js';
+import { loadSharp } from './sharp.js';
 import { type ImageSource, openSource, type RawImage } from './source.js';
 
 export type { ImageSource, RawImage } from './source.js';
@@ -34,6 +34,7 @@ export async function readImage(source: ImageSource, options: ReadOptions = {}):
   if (input.length === 0)
     throw new SafelightError('INVALID_IMAGE', 'Cannot decode the image: it has no bytes');
   try {
+    const sharp = await loadSharp();
     const image = sharp(input, { limitInputPixels: maxPixels, failOn: 'truncated', sequentialRead: true });
     const { format, width, height } = await image.metadata();
     if (!format || !FORMATS.has(format)) throw new Error(`its format ${format} is not supported`);

@@ -1,8 +1,9 @@
 /** Texts in image files. */
-import sharp, { type Metadata } from 'sharp';
+import type { Metadata } from 'sharp';
 import { SafelightError } from '../errors.js';
 import { userComment } from './exif.js';
 import { readPngText } from './png.js';
+import { loadSharp } from './sharp.js';
 
 const MAX_PIXELS = 2 ** 26;
 
@@ -21,6 +22,7 @@ export async function readTexts(label: string, bytes: Uint8Array): Promise<Recor
 /** Reads the header. sharp rejects some invalid bytes synchronously, others while reading. */
 async function headerOf(label: string, bytes: Uint8Array): Promise<Metadata> {
   try {
+    const sharp = await loadSharp();
     return await sharp(bytes, { limitInputPixels: MAX_PIXELS }).metadata();
   } catch (error) {
     const message = `Invalid encoded image: ${label} must be an image in base64`;

@@ -159,9 +159,13 @@ export interface SizeField extends Declared, Ranged {
   readonly kind: 'size';
 }
 
-/** Modules for schemas, passed to them so that the web page, which has no schemas, does not contain zod. */
+/**
+ * Modules for schemas, passed to them so that the web page, which has no schemas, does not contain zod.
+ *
+ * @internal
+ */
 export interface SchemaParts {
-  readonly z: typeof z;
+  readonly z: Pick<typeof z, 'array' | 'strictObject' | 'string'>;
   /** An image in a job. */
   readonly image: ZodType;
 }
@@ -178,6 +182,8 @@ interface CustomSpec<T> extends Omit<Declared, 'infotext' | 'byModel'> {
   /**
    * Schema in jobs and images; without it the option is excluded from them, because its value exists on this machine
    * only.
+   *
+   * @internal
    */
   readonly schema?: (limits: Limits, parts: SchemaParts) => ZodType;
   /** True if the value contains images. */

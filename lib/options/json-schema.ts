@@ -6,6 +6,9 @@ import { INFINITY, isUnbounded } from './json.js';
 import type { Limits } from './limits.js';
 import { fileNamePattern, MAX_FILE_NAME, rangeOf } from './validate.js';
 
+/** The used parts of zod; passing all of it would put its 50 languages into the bundle. */
+const zodParts = { array: z.array, strictObject: z.strictObject, string: z.string };
+
 /** Smallest side length in pixels; the model's own divisor is checked once it is loaded. */
 const MIN_SIDE = 8;
 /** Longest name of a sampler or schedule, in characters. */
@@ -87,7 +90,7 @@ function valueSchema(field: Field, limits: Limits): z.ZodType {
     case 'size':
       return z.strictObject({ width: z.int().min(min).max(max), height: z.int().min(min).max(max) });
     case 'custom':
-      return field.schema?.(limits, { z, image: imageSchema }) ?? z.never();
+      return field.schema?.(limits, { z: zodParts, image: imageSchema }) ?? z.never();
     case 'object':
       return z.strictObject(shapeOf(field.fields, limits));
   }

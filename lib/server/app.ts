@@ -2,13 +2,13 @@
 import { resolve } from 'node:path';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { dataFolder } from '../hub/environment.js';
 import type { Catalog } from '../jobs/models/catalog.js';
 import { promptFoldersIn } from '../jobs/models/configured.js';
 import type { JobQueue } from '../jobs/types.js';
+import { packageVersion } from '../package.js';
 import { a1111 } from './a1111/routes.js';
 import { AdapterLibrary } from './adapters/library.js';
 import { about } from './api/about.js';
@@ -28,7 +28,6 @@ import { acceptBodies } from './request-bodies.js';
 import { RequestLog } from './request-log.js';
 import { addSecurity } from './security.js';
 import { StylesFile } from './styles.js';
-import { version } from './version.js';
 
 export interface AppParts extends Readiness {
   readonly config: ServeConfig;
@@ -74,7 +73,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   });
   acceptBodies(app);
   await app.register(swagger, {
-    openapi: { info: { title: 'Safelight', version: version() } },
+    openapi: { info: { title: 'Safelight', version: packageVersion() } },
     transform: jsonSchemaTransform,
   });
   await app.register(multipart, {
@@ -95,8 +94,26 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   health(app, parts);
   metrics(app, queue, catalog, closing);
   logJobs(app.log, queue, closing);
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+  await apiDocumentation(app);
   await page(app);
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   return app;
+}
+
+/** Serves the API documentation at `/docs` if the optional package @fastify/swagger-ui is installed. */
+async function apiDocumentation(app: FastifyInstance): Promise<void> {
+  const swaggerUi = await import('@fastify/swagger-ui').catch(() => undefined);
+  if (swaggerUi) {
+    await app.register(swaggerUi.default, { routePrefix: '/docs', staticCSP: true });
+    return;
+  }
+  app.get('/docs', { schema: { hide: true } }, (_, reply) =>
+    reply.code(404).send({
+      error: {
+        code: 'NOT_FOUND',
+        message:
+          'The API documentation needs a package: run `npm install @fastify/swagger-ui` and restart the server. /openapi.json describes the API without it.',
+      },
+    }),
+  );
 }

@@ -1,12 +1,12 @@
 /** Serves the web page at `/`, built by Vite into dist/web. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
+import { packageFolder } from '../package.js';
 
-/** Folder of the built page; the relative path is valid from both `lib/` and `dist/`. */
-export const builtPage = fileURLToPath(new URL('../../dist/web', import.meta.url));
+/** Folder of the built page. */
+export const builtPage = join(packageFolder, 'dist/web');
 
 const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Safelight</title>
 <p>The server is running, but the web page has not been built; <code>npm run prepare</code> builds it. The APIs work without it (<a href="/docs">/docs</a>).</p></html>`;

@@ -1,6 +1,6 @@
 // @ts-check
 // Runs the command lines that its parent sends, one after the other, so that modules are imported only once.
-import { run } from '../../dist/cli/program.js';
+import { run } from '../../.build/lib/cli/program.js';
 
 for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(0);
 

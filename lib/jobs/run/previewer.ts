@@ -2,8 +2,9 @@
  * Previews of a running job as small WebP images: either as many as can be rendered without delaying the job,
  * or a requested number.
  */
-import sharp from 'sharp';
+
 import { defined } from '../../defined.js';
+import { loadSharp } from '../../image/sharp.js';
 import type { RgbImage } from '../../tensor/render.js';
 import type { JobPreview, PreviewRequest } from '../types.js';
 
@@ -119,6 +120,7 @@ function dueStep(index: number, count: number, steps: number): number {
 }
 
 async function encode({ data, width, height }: RgbImage): Promise<string> {
+  const sharp = await loadSharp();
   const webp = await sharp(data, { raw: { width, height, channels: 3 } })
     .resize({ width: SIDE, height: SIDE, fit: 'inside', withoutEnlargement: true })
     .webp({ quality: 80 })

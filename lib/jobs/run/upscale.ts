@@ -1,5 +1,5 @@
 /** Runs upscaling jobs: one or two upscalers whose results are mixed, as in A1111's "Extras". */
-import sharp from 'sharp';
+
 import { defined } from '../../defined.js';
 import { encodePixels } from '../../image/encode-pixels.js';
 import { nearest } from '../../image/fit.js';
@@ -7,6 +7,7 @@ import { mix } from '../../image/mix.js';
 import { addPngText } from '../../image/png.js';
 import { readImage } from '../../image/read.js';
 import { type ByteImage, resample } from '../../image/resample.js';
+import { loadSharp } from '../../image/sharp.js';
 import { readTexts } from '../../image/texts.js';
 import { resamplers, type UpscaleJobOptions } from '../../options/declarations/upscale.js';
 import { EXACT_KEY } from '../../options/exact.js';
@@ -111,6 +112,7 @@ async function enlarge(
 
 /** Decodes an image, with alpha if the file has it. @throws INVALID_IMAGE */
 async function decode(bytes: Uint8Array): Promise<ByteImage> {
+  const sharp = await loadSharp();
   const { hasAlpha } = await sharp(bytes).metadata();
   return readImage(bytes, { alpha: hasAlpha ? 'keep' : 'white' });
 }

@@ -1,5 +1,5 @@
 /** Stacks the small images of a run vertically in one PNG file. */
-import sharp from 'sharp';
+import { loadSharp } from '../../image/sharp.js';
 import type { RgbImage } from '../../tensor/render.js';
 
 /** Position of an image in its strip, in pixels, aligned to the left edge. */
@@ -43,6 +43,7 @@ export class Strip {
         all.set(row, (place.top + y) * width * channels);
       }
     }
+    const sharp = await loadSharp();
     const png = sharp(all, { raw: { width, height, channels } }).png({ compressionLevel: 6 });
     return { data: await png.toBuffer(), width, height };
   }
@@ -83,6 +84,7 @@ function rangeOf(values: ArrayLike<number>): { low: number; high: number } {
 /** Shrinks an image whose longer side exceeds `side`. */
 export async function shrunk({ data, width, height }: RgbImage, side: number): Promise<RgbImage> {
   if (Math.max(width, height) <= side) return { data, width, height };
+  const sharp = await loadSharp();
   const small = await sharp(data, { raw: { width, height, channels: 3 } })
     .resize({ width: side, height: side, fit: 'inside' })
     .raw()

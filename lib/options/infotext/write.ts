@@ -1,6 +1,6 @@
 /** Formats options as A1111's generation parameters. */
-import { readFileSync } from 'node:fs';
 import { formatParameters } from '../../image/parameters.js';
+import { packageVersion } from '../../package.js';
 import { resolveSampler } from '../../sampling/samplers/index.js';
 import { schedules } from '../../sampling/schedules/index.js';
 import { type GenerationOptions, generationFields } from '../declarations/generation.js';
@@ -28,7 +28,7 @@ export function formatInfotext(
     ...fieldsOf(generationFields, options),
     ...hashes,
     ...(unwritten.length > 0 ? { Unwritten: unwritten.join(' ') } : {}),
-    Version: `Safelight ${version()}`,
+    Version: `Safelight ${packageVersion()}`,
   };
   if (options.sampler === 'ddim') rename(all, 'Eta', 'Eta DDIM');
   const { Version, ...rest } = all;
@@ -89,14 +89,4 @@ function rename(fields: Record<string, string>, from: string, to: string): void 
   const value = fields[from];
   delete fields[from];
   if (value !== undefined) fields[to] = value;
-}
-
-let packageVersion: string | undefined;
-
-/** Returns the package version. The relative path is valid in `lib/` and in `dist/`. */
-function version(): string {
-  packageVersion ??= (
-    JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-  ).version;
-  return packageVersion;
 }

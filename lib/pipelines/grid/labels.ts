@@ -1,5 +1,5 @@
 /** Text of a grid's sheet, drawn with Pango through sharp. */
-import sharp from 'sharp';
+import { loadSharp } from '../../image/sharp.js';
 import type { RgbImage } from '../../tensor/render.js';
 
 export interface LabelOptions {
@@ -25,6 +25,7 @@ export async function drawLabel(
   const shown = printable(text);
   if (shown === '') return { data: new Uint8Array(0), width: 0, height: 0 };
   const markup = `<span foreground="${COLOR}"${bold ? ' weight="bold"' : ''}>${escaped(shown)}</span>`;
+  const sharp = await loadSharp();
   const drawn = sharp({
     text: { text: markup, font: `${FONT} ${size}`, dpi: 72, width, rgba: true, wrap: 'word-char' },
   });

@@ -1,6 +1,6 @@
 /** A1111's txt2img and img2img routes, and those that report or control their progress. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import sharp from 'sharp';
+import { loadSharp } from '../../image/sharp.js';
 import type { Job } from '../../jobs/types.js';
 import { disconnectSignal, untilDone } from '../job-completion.js';
 import { failure } from './failures.js';
@@ -158,5 +158,6 @@ function presentFields(body: object): Record<string, unknown> {
 
 async function asPng(uri: string): Promise<string> {
   const bytes = Buffer.from(uri.slice(uri.indexOf(',') + 1), 'base64');
+  const sharp = await loadSharp();
   return (await sharp(bytes).png().toBuffer()).toString('base64');
 }

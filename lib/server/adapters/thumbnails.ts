@@ -1,9 +1,9 @@
 /** Thumbnails of adapters, made on demand from the images beside them. */
 import { stat } from 'node:fs/promises';
-import sharp from 'sharp';
 import { SafelightError } from '../../errors.js';
 import { FileCache } from '../../files/file-cache.js';
 import { openRegular, readFully } from '../../files/read.js';
+import { loadSharp } from '../../image/sharp.js';
 
 export interface Thumbnail {
   /** WebP file of at most `SIDE` pixels per side. */
@@ -46,6 +46,7 @@ async function shrink(path: string): Promise<Buffer> {
     if (size > MAX_BYTES) throw new Error(`it has ${size} bytes, expected at most ${MAX_BYTES}`);
     const bytes = new Uint8Array(size);
     await readFully(handle, bytes, 0, path);
+    const sharp = await loadSharp();
     const image = sharp(bytes, { limitInputPixels: MAX_PIXELS });
     const { format } = await image.metadata();
     if (!FORMATS.has(format)) throw new Error(`its format is ${format}`);

@@ -2,6 +2,7 @@
  * Routes for user interfaces: models with their defaults, samplers, schedules and limits, and token counts of
  * prompts.
  */
+
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -12,9 +13,9 @@ import {
   type VqganDescription,
 } from '../../jobs/models/describe.js';
 import { hiresFields } from '../../options/declarations/hires.js';
+import { packageVersion } from '../../package.js';
 import { samplers } from '../../sampling/samplers/index.js';
 import { schedules } from '../../sampling/schedules/index.js';
-import { version } from '../version.js';
 import { failure } from './schemas.js';
 
 export interface AboutModel {
@@ -70,7 +71,7 @@ export function about(
         }
       });
       return {
-        version: version(),
+        version: packageVersion(),
         models: await Promise.all(models),
         samplers: samplers.map(({ name, label, ownsSchedule }) => ({ name, label, ownsSchedule })),
         schedules: [

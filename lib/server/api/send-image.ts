@@ -1,7 +1,7 @@
 /** Sends a result file of a job, or a thumbnail of it. */
 import { createReadStream } from 'node:fs';
 import type { FastifyReply } from 'fastify';
-import sharp from 'sharp';
+import { loadSharp } from '../../image/sharp.js';
 
 /** Files of a job never change, and only clients that may read the job may cache them. */
 const FOREVER = 'private, max-age=31536000, immutable';
@@ -15,6 +15,7 @@ export async function sendImage(
   reply.header('cache-control', FOREVER);
   if (side === undefined || !file.type.startsWith('image/'))
     return reply.type(file.type).send(createReadStream(file.path));
+  const sharp = await loadSharp();
   const thumbnail = sharp(file.path).resize({
     width: side,
     height: side,

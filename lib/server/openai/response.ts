@@ -1,6 +1,6 @@
 /** Responses in OpenAI's format: images in the requested file format, token usage and errors. */
 import { readFile } from 'node:fs/promises';
-import sharp from 'sharp';
+import { loadSharp } from '../../image/sharp.js';
 import type { Job, JobQueue } from '../../jobs/types.js';
 import { Tokenizer } from '../../tokenizers/tokenizer.js';
 import { fileUrl } from '../api/jobs.js';
@@ -27,6 +27,7 @@ export async function encodeImage(
 ): Promise<string> {
   if (format === 'png') return Buffer.from(image).toString('base64');
   const quality = Math.max(1, compression);
+  const sharp = await loadSharp();
   return (await sharp(image).toFormat(format, { quality }).toBuffer()).toString('base64');
 }
 
@@ -63,6 +64,7 @@ let tokenizer: Promise<Tokenizer> | undefined;
 export async function usage(job: Job, prompt: string, inputs: readonly Uint8Array[]): Promise<Usage> {
   tokenizer ??= Promise.resolve(Tokenizer.standard());
   const text_tokens = (await tokenizer).encode(prompt).length;
+  const sharp = await loadSharp();
   const sizes = await Promise.all(inputs.map(async (input) => sharp(input).metadata()));
   const image_tokens = sizes.reduce((sum, size) => sum + patches(size), 0);
   const output_tokens = job.images.reduce((sum, size) => sum + patches(size), 0);

@@ -1,7 +1,9 @@
 /** OpenAI's image API, compatible with its clients: generations, edits and models. */
+
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { SafelightError } from '../../errors.js';
+import { loadSharp } from '../../image/sharp.js';
 import type { Catalog } from '../../jobs/models/catalog.js';
 import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
 import { toHttpFailure } from '../errors.js';
@@ -172,7 +174,7 @@ class Partials {
 }
 
 async function asPng(uri: string): Promise<Uint8Array> {
-  const { default: sharp } = await import('sharp');
+  const sharp = await loadSharp();
   return sharp(Buffer.from(uri.slice(uri.indexOf(',') + 1), 'base64'))
     .png()
     .toBuffer();

@@ -3,12 +3,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as yaml from 'yaml';
 import { ModelConfig } from '../../../lib/checkpoint/config/omegaconf/model-config.js';
 import { readModelConfig } from '../../../lib/checkpoint/config/omegaconf/read-model-config.js';
 import { parseYaml } from '../../../lib/checkpoint/config/omegaconf/yaml-tree.js';
 import { type ErrorCode, SafelightError } from '../../../lib/errors.js';
 
-const config = (text: string): ModelConfig => new ModelConfig('m.yaml', parseYaml(text, 'm.yaml'));
+const config = (text: string): ModelConfig => new ModelConfig('m.yaml', parseYaml(text, 'm.yaml', yaml));
 
 function rejected(act: () => unknown, message: RegExp): void {
   let thrown: unknown;
@@ -120,12 +121,12 @@ describe('malicious YAML files', () => {
     ['a mapping as a key', '? {a: 1}\n: 2', /key/],
     ['an unknown alias', 'a: *b', /alias/i],
   ])('rejects %s', (_, text, message) => {
-    rejected(() => parseYaml(text, 'm.yaml'), message);
+    rejected(() => parseYaml(text, 'm.yaml', yaml), message);
   });
 
   test.each(['[', '&a ', 'a:\n', '-\n', '\t- '])('rejects %j repeated many times in a short time', (part) => {
     const start = performance.now();
-    rejected(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml'), /not a model's config/);
+    rejected(() => parseYaml(part.repeat(131_072 / part.length), 'm.yaml', yaml), /not a model's config/);
     // One second on an idle machine; quadratic time would take minutes.
     expect(performance.now() - start).toBeLessThan(10_000);
   });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import * as yaml from 'yaml';
 import type { ConfigValue } from '../../../lib/binding/types.js';
 import { ModelConfig } from '../../../lib/checkpoint/config/omegaconf/model-config.js';
 import {
@@ -28,7 +29,7 @@ function shown(value: ConfigValue | undefined): unknown {
 
 function merged(texts: readonly string[]): ModelConfig {
   let tree: ConfigTree = {};
-  for (const text of texts) tree = mergeTrees(tree, parseYaml(text, 'a.yaml'));
+  for (const text of texts) tree = mergeTrees(tree, parseYaml(text, 'a.yaml', yaml));
   return new ModelConfig('a.yaml', tree);
 }
 

@@ -2,7 +2,7 @@
  * Parses YAML as OmegaConf does, for the untrusted configs of taming-transformers and latent diffusion. The result is
  * plain data: tags are rejected, and size, depth and the expansion of aliases are limited.
  */
-import { LineCounter, parseDocument, type ScalarTag, type Tags } from 'yaml';
+import type { ScalarTag, Tags } from 'yaml';
 import type { ConfigValue } from '../../../binding/types.js';
 import { SafelightError } from '../../../errors.js';
 import { readText } from '../../../files/read.js';
@@ -13,6 +13,7 @@ const MAX_DEPTH = 48;
 const MAX_VALUES = 50_000;
 const MAX_ALIASES = 100;
 
+type Yaml = typeof import('yaml');
 export type ConfigTree = { readonly [key: string]: ConfigValue };
 
 const FLOAT = 'tag:yaml.org,2002:float';
@@ -49,15 +50,16 @@ const boolean: ScalarTag = {
 
 /** Reads a config, whose root must be a mapping. @throws FILE_NOT_FOUND, INVALID_FILE */
 export async function readYaml(path: string): Promise<ConfigTree> {
-  return parseYaml(await readText(path, MAX_BYTES), path);
+  const text = await readText(path, MAX_BYTES);
+  return parseYaml(text, path, await import('yaml'));
 }
 
-/** @throws INVALID_FILE naming the line */
-export function parseYaml(text: string, path: string): ConfigTree {
+/** @param yaml the library, which is loaded on first use @throws INVALID_FILE naming the line */
+export function parseYaml(text: string, path: string, yaml: Yaml): ConfigTree {
   const fail = (what: string): never => {
     throw new SafelightError('INVALID_FILE', `${path} ${what}; it is damaged or not a model's config`);
   };
-  const tree = toPlain(parsed(text, fail), fail);
+  const tree = toPlain(parsed(text, yaml, fail), fail);
   return isTree(tree) ? tree : fail('is not a mapping');
 }
 
@@ -98,7 +100,7 @@ function checkNesting(text: string, fail: Fail): void {
     fail(`is nested deeper than ${MAX_DEPTH}`);
 }
 
-function parsed(text: string, fail: Fail): unknown {
+function parsed(text: string, { LineCounter, parseDocument }: Yaml, fail: Fail): unknown {
   checkNesting(text, fail);
   const unreadable = (why: string): never => fail(`is not valid YAML (${why.slice(0, 160)})`);
   const lineCounter = new LineCounter();
