@@ -9,6 +9,7 @@ import { buildCommand } from './commands/build.js';
 import { codesCommand } from './commands/codes.js';
 import { convertCommand } from './commands/convert.js';
 import { decodeCommand } from './commands/decode.js';
+import { doctorCommand } from './commands/doctor.js';
 import { encodeCommand } from './commands/encode.js';
 import { generateCommand, listSamplers } from './commands/generate.js';
 import { gridCommand } from './commands/grid.js';
@@ -86,6 +87,7 @@ function createProgram(generate: Command): Command {
     serveCommand(),
     workerCommand(),
     backendsCommand(),
+    doctorCommand(),
     buildCommand(),
   ];
   for (const command of commands) program.addCommand(command);

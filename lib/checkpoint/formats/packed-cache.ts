@@ -27,7 +27,7 @@ const PIECE = 2 ** 22;
 const ABANDONED = 3600 * 1000;
 
 /** Returns `$SAFELIGHT_CACHE/packed`, else `$XDG_CACHE_HOME/safelight/packed`, else `~/.cache/safelight/packed`. */
-function packedFolder(env: NodeJS.ProcessEnv = process.env): string {
+export function packedFolder(env: NodeJS.ProcessEnv = process.env): string {
   const cache = env.SAFELIGHT_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'safelight');
   return join(cache, 'packed');
 }
