@@ -2,10 +2,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { SafelightError } from '../../errors.js';
+import { untilDone, waitUntilDone } from '../../jobs/completion.js';
 import type { Catalog } from '../../jobs/models/catalog.js';
 import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
 import { toHttpFailure } from '../errors.js';
-import { disconnectSignal, untilDone, waitUntilDone } from '../job-completion.js';
+import { disconnectSignal } from '../job-completion.js';
 import { type SseEvent, sendEvents } from '../sse.js';
 import { editForm } from './form.js';
 import { listModels, requestedModel, retrieveModel } from './models.js';
