@@ -6,7 +6,10 @@
  * only within a session.
  */
 import { randomUUID } from 'node:crypto';
-import type { McpHttpHandler } from '@modelcontextprotocol/server';
+import type {
+  McpHttpHandler,
+  WebStandardStreamableHTTPServerTransport as Transport,
+} from '@modelcontextprotocol/server';
 import { McpDefinition } from './definition.js';
 import { announceImages, followImages } from './resources.js';
 import { loadSdk, type McpSdk } from './sdk.js';
@@ -97,12 +100,23 @@ export class McpHttp {
         `Send an initialize request first, then the header ${SESSION} of its response`,
       );
     const transport = this.sessions.use(id, request.signal);
-    if (transport) return transport.handleRequest(request, { parsedBody });
+    if (transport) return this.forward(transport, request, parsedBody);
     return failure(
       404,
       CODE.noSession,
       'The session does not exist or has ended; send an initialize request',
     );
+  }
+
+  private async forward(transport: Transport, request: Request, parsedBody: unknown): Promise<Response> {
+    const response = await transport.handleRequest(request, { parsedBody });
+    // A cancelled call gets no response, so its stream would stay open.
+    for (const message of Array.isArray(parsedBody) ? parsedBody : [parsedBody]) {
+      if (!this.sdk.isSpecType.CancelledNotification(message)) continue;
+      const { requestId } = message.params;
+      if (requestId !== undefined) transport.closeSSEStream(requestId);
+    }
+    return response;
   }
 
   private async initialize(request: Request, parsedBody: unknown): Promise<Response> {

@@ -42,7 +42,7 @@ export async function resolveImages(args: Arguments, local: boolean): Promise<Re
 async function resolveImage(name: string, value: unknown, local: boolean): Promise<unknown> {
   if (typeof value !== 'string') return value;
   if (isSafelightUri(value)) return imageOfUri(name, value);
-  const path = await pathIn(name, value);
+  const path = await pathIn(name, value, local);
   if (path === undefined) return value;
   if (local) return readBase64(name, path);
   throw new SafelightError(
@@ -53,9 +53,9 @@ async function resolveImage(name: string, value: unknown, local: boolean): Promi
 
 /**
  * Returns the path that a string contains; undefined for base64, which may begin with a slash (JPEG files begin with
- * `/9j/`).
+ * `/9j/`). Only for a local client does this depend on the existence of files.
  */
-async function pathIn(name: string, text: string): Promise<string | undefined> {
+async function pathIn(name: string, text: string, local: boolean): Promise<string | undefined> {
   if (/^file:/i.test(text)) {
     try {
       return fileURLToPath(text);
@@ -68,7 +68,7 @@ async function pathIn(name: string, text: string): Promise<string | undefined> {
   }
   if (text.length > MAX_PATH || !isAbsolute(text)) return undefined;
   const isBase64 = /^[A-Za-z0-9+/=\s]*$/.test(text);
-  return !isBase64 || (await kindOf(text)) !== null ? text : undefined;
+  return !isBase64 || (local && (await kindOf(text)) !== null) ? text : undefined;
 }
 
 async function readBase64(name: string, path: string): Promise<string> {
