@@ -23,6 +23,7 @@ import type { ServeConfig } from './config.js';
 import { toHttpFailure } from './errors.js';
 import { health, type Readiness } from './health.js';
 import { logJobs } from './job-log.js';
+import { mcp } from './mcp.js';
 import { metrics } from './metrics.js';
 import { openAi } from './openai/routes.js';
 import { page } from './page.js';
@@ -100,6 +101,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   upscalerRoutes(app, catalog.upscalers);
   await app.register(openAi, { queue, catalog, basePath });
   await app.register(a1111, { queue, catalog, config, adapters: library });
+  await app.register(mcp, { queue, catalog, config, closing });
   health(app, parts);
   metrics(app, queue, catalog, closing);
   logJobs(app.log, queue, closing);

@@ -26,7 +26,20 @@ const COMMANDS = [
     'score',
     'upscale',
   ],
-  ...['inspect', 'convert', 'merge', 'pack', 'pull', 'models', 'rm', 'serve', 'worker', 'backends', 'build'],
+  ...[
+    'inspect',
+    'convert',
+    'merge',
+    'pack',
+    'pull',
+    'models',
+    'rm',
+    'serve',
+    'mcp',
+    'worker',
+    'backends',
+    'build',
+  ],
 ];
 
 const snapshot = (name: string): string => fileURLToPath(new URL(`./compatibility/${name}`, import.meta.url));

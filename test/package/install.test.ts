@@ -86,10 +86,14 @@ describe.skipIf(skip)('the packed packages', () => {
       'scripts/build-native.mjs',
     ])
       expect(filesOf(0)).toContain(file);
-    const unwanted = /^(test|bench|build|\.build|node_modules|\.ci|lib|models|prebuilds)\/|\.(node|safetensors)$/;
+    const unwanted =
+      /^(test|bench|build|\.build|node_modules|\.ci|lib|models|prebuilds)\/|\.(node|safetensors)$/;
     expect(filesOf(0).filter((file) => unwanted.test(file))).toEqual([]);
     expect(filesOf(1)).toEqual(
-      expect.arrayContaining(['sketch/model.safetensors', 'starter/unet/diffusion_pytorch_model.safetensors']),
+      expect.arrayContaining([
+        'sketch/model.safetensors',
+        'starter/unet/diffusion_pytorch_model.safetensors',
+      ]),
     );
   });
 
@@ -109,11 +113,10 @@ describe.skipIf(skip)('the packed packages', () => {
   });
 
   it('have no install script, nor does any package that they need', () => {
-    const scripts = installedPackages()
-      .filter((name) => {
-        const { scripts: { preinstall, install, postinstall } = {}, gypfile } = manifestOf(name);
-        return preinstall ?? install ?? postinstall ?? (gypfile === true || hasGyp(name));
-      });
+    const scripts = installedPackages().filter((name) => {
+      const { scripts: { preinstall, install, postinstall } = {}, gypfile } = manifestOf(name);
+      return preinstall ?? install ?? postinstall ?? (gypfile === true || hasGyp(name));
+    });
     expect(scripts).toEqual([]);
     // npm runs node-gyp if gypfile is true or binding.gyp exists; with a lock file it does so even if gypfile is false.
     expect(filesOf(0)).not.toContain('binding.gyp');
@@ -205,7 +208,10 @@ describe.skipIf(skip)('the packed packages', () => {
       const resolved = `file:../${basename(filename)}`;
       packages[`node_modules/${name}`] = { version, resolved, integrity };
     }
-    Object.assign(packages['node_modules/safelight']!, { bin: source.bin, dependencies: source.dependencies });
+    Object.assign(packages['node_modules/safelight']!, {
+      bin: source.bin,
+      dependencies: source.dependencies,
+    });
     const document = { name: 'project', lockfileVersion: 3, requires: true, packages };
     writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, dependencies }));
     writeFileSync(join(project, 'package-lock.json'), JSON.stringify(document));
