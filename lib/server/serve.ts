@@ -62,13 +62,15 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     },
     { budget: config['memory-budget'], idle: config.idle },
   );
-  const { queue, lock } = await openQueue(config, catalog);
+  const warnings: string[] = [];
+  const { queue, lock } = await openQueue(config, catalog, (warning) => warnings.push(warning));
   const closing = new AbortController();
   let draining = false;
   const app = await createApp({
     ...{ config, queue, catalog, closing: closing.signal },
     notReady: () => (draining ? 'the server is stopping' : queue.problem),
   });
+  for (const warning of warnings) app.log.warn(warning);
   for (const problem of problems) app.log.warn(problem, problemMessage(problem));
   const url = await listen(app, config, queue);
   await lock?.note({ url });
@@ -108,6 +110,7 @@ function checkConfig(input: ServeInput): ServeConfig {
 async function openQueue(
   config: ServeConfig,
   catalog: Catalog,
+  onWarning: (message: string) => void,
 ): Promise<{ readonly queue: JobQueue; readonly lock?: DataLock }> {
   const folder = resolve(config.data ?? dataFolder());
   const data = await DataFolder.open(folder);
@@ -122,7 +125,7 @@ async function openQueue(
   const lock = await DataLock.acquire(folder);
   const run: RunJob = (job, context) => runJob(job, catalog, context);
   try {
-    return { queue: await openLocalJobs({ data, lock, prepare, run }, options), lock };
+    return { queue: await openLocalJobs({ data, lock, prepare, run, onWarning }, options), lock };
   } catch (error) {
     await lock.close();
     throw error;
