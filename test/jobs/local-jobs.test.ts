@@ -1,5 +1,5 @@
 /** Jobs that run in the process of the service; test/jobs/conformance covers what all stores have in common. */
-import { copyFile, mkdtemp, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -13,10 +13,10 @@ let folder: string;
 let work: Work;
 let service: JobService;
 
-async function open(): Promise<JobService> {
+async function open(onWarning?: (message: string) => void): Promise<JobService> {
   const data = await DataFolder.open(folder);
   const prepare = ({ options }: typeof request) => ({ model: 'starter', options });
-  return openLocalJobs({ data, prepare, run: (job, context) => work.run(job, context) }, {});
+  return openLocalJobs({ data, prepare, run: (job, context) => work.run(job, context), onWarning });
 }
 
 const isDone = (id: string) => until(async () => (await service.get(id))?.status === 'done');
@@ -48,6 +48,20 @@ describe('openLocalJobs', () => {
     await work.end(second.id);
     await isDone(second.id);
     expect(work.begun).toEqual([first.id, second.id]);
+  });
+
+  it('warns about damaged records and about the queue of an older version, and keeps all other jobs', async () => {
+    const { id } = await service.submit(request);
+    await service.close({ drain: false });
+    await writeFile(join(folder, 'queue', 'jobs.jsonl'), '{"id', { flag: 'a' });
+    await writeFile(join(folder, 'queue', 'jobs.lmdb'), '');
+    const warnings: string[] = [];
+    service = await open((warning) => warnings.push(warning));
+    expect(warnings).toEqual([
+      expect.stringContaining('1 damaged line in'),
+      expect.stringContaining(`${join(folder, 'queue', 'jobs.lmdb')} are from a development version`),
+    ]);
+    expect((await service.get(id))?.attempts).toBe(1);
   });
 
   it("stores the images of a request in the job's folder and removes them with it", async () => {

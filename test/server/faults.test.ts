@@ -41,7 +41,7 @@ describe('a server that receives a stop signal', () => {
     const job = async () => {
       const store = JobRecords.open(join(folder, 'queue'));
       const found = store.get(body.id);
-      store.close();
+      await store.close();
       await rm(folder, { recursive: true, force: true });
       return found;
     };

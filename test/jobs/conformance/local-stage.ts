@@ -64,7 +64,7 @@ export class LocalStage implements Stage {
     await this.service.close({ drain: false });
     const records = JobRecords.open(join(this.folder, 'queue'));
     records.put({ ...records.get(id)!, attempts });
-    records.close();
+    await records.close();
     await this.reopen();
   }
 

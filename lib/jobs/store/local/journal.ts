@@ -12,16 +12,26 @@ import {
   ftruncateSync,
   openSync,
   readSync,
-  renameSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { JournalCopy, writeAll } from './journal-copy.js';
 
-/** Bytes read or written at once. */
+/** Bytes read at once. */
 const CHUNK = 1 << 20;
 const NEWLINE = 0x0a;
 const { O_CREAT, O_RDWR } = constants;
+
+export interface SlicedRewrite {
+  /** Read while other work runs. */
+  readonly lines: Iterable<string>;
+  /** Returns the lines that make up for all changes since the start. */
+  readonly latest: () => Iterable<string>;
+  /** Called before any other line is appended to the new file. */
+  readonly onReplaced: () => void;
+  readonly signal: AbortSignal;
+}
 
 export class Journal {
   private file: number | undefined;
@@ -99,24 +109,50 @@ export class Journal {
    * @throws the system's error; the file is then unchanged
    */
   rewrite(lines: Iterable<string>): void {
-    const { temporary } = this;
+    const copy = new JournalCopy(this.temporary);
     try {
-      const length = writeLines(temporary, lines);
-      this.close(); // Windows does not replace an open file
-      renameSync(temporary, this.path);
-      this.length = length;
-      this.hasFailed = false;
-      this.isTorn = false;
+      for (const _ of copy.write(lines));
+      this.replaceBy(copy);
     } catch (error) {
-      rmSync(temporary, { force: true });
+      copy.discard();
       throw error;
     }
-    syncFolder(dirname(this.path));
+  }
+
+  /**
+   * Like `rewrite`, in slices of a few milliseconds between which other lines may be appended.
+   * @throws the system's error, or the reason of the signal; the file is then unchanged
+   */
+  async rewriteInSlices({ lines, latest, onReplaced, signal }: SlicedRewrite): Promise<void> {
+    const copy = new JournalCopy(this.temporary);
+    try {
+      for (const _ of copy.write(lines)) {
+        await setImmediate();
+        signal.throwIfAborted();
+      }
+      await copy.sync();
+      signal.throwIfAborted();
+      for (const _ of copy.write(latest()));
+      this.replaceBy(copy);
+      onReplaced();
+    } catch (error) {
+      copy.discard();
+      throw error;
+    }
   }
 
   close(): void {
     if (this.file !== undefined) closeSync(this.file);
     this.file = undefined;
+  }
+
+  private replaceBy(copy: JournalCopy): void {
+    this.close(); // Windows does not replace an open file
+    copy.replace(this.path);
+    this.length = copy.length;
+    this.hasFailed = false;
+    this.isTorn = false;
+    syncFolder(dirname(this.path));
   }
 
   private get temporary(): string {
@@ -143,34 +179,6 @@ export class Journal {
       this.file = undefined;
     }
   }
-}
-
-/** @returns the number of bytes written */
-function writeLines(path: string, lines: Iterable<string>): number {
-  const file = openSync(path, 'w', 0o644);
-  try {
-    let length = 0;
-    let text = '';
-    const flush = (): void => {
-      const bytes = Buffer.from(text);
-      writeAll(file, bytes, length);
-      length += bytes.length;
-      text = '';
-    };
-    for (const line of lines) {
-      text += `${line}\n`;
-      if (text.length >= CHUNK) flush();
-    }
-    flush();
-    fsyncSync(file);
-    return length;
-  } finally {
-    closeSync(file);
-  }
-}
-
-function writeAll(file: number, bytes: Uint8Array, position: number): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, position + at);
 }
 
 /** Makes the names of created and renamed files permanent, where the system can (not on Windows). */

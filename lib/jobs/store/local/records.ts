@@ -26,7 +26,9 @@ export class JobRecords {
   private readonly unwritten = new Set<string>();
   /** Size of the journal from which it may be rewritten; increases when that fails. */
   private rewriteFrom = 0;
-  private isClosed = false;
+  /** The rewrite that runs in the background, and the ids of jobs that changed since it started. */
+  private rewriting: { readonly ended: Promise<void>; readonly changed: Set<string> } | undefined;
+  private readonly closing = new AbortController();
 
   /** Called with the error of each failed write that is kept in memory. */
   onFailure: (error: unknown) => void = () => undefined;
@@ -56,11 +58,11 @@ export class JobRecords {
 
   /** True after `close`: reads then return nothing. */
   get closed(): boolean {
-    return this.isClosed;
+    return this.closing.signal.aborted;
   }
 
   get(id: string): StoredJob | undefined {
-    return this.isClosed ? undefined : this.table.get(id);
+    return this.closed ? undefined : this.table.get(id);
   }
 
   /** Writes a record. If the disk is full, the record is kept in memory and written once there is space again. */
@@ -81,6 +83,7 @@ export class JobRecords {
       throw notStored(this.folder, error);
     }
     this.keep(line);
+    this.rewriting?.changed.add(job.id);
     this.rewriteIfLarge();
   }
 
@@ -93,39 +96,36 @@ export class JobRecords {
 
   /** Writes the changes whose earlier writes failed. @throws the error of the write */
   flush(): void {
-    if (this.isClosed || this.unwritten.size === 0) return;
-    const lines = [...this.unwritten].map((id) => {
-      const job = this.table.get(id);
-      return job ? JSON.stringify(job) : removalOf(id);
-    });
-    this.journal.append(lines);
+    if (this.closed || this.unwritten.size === 0) return;
+    this.journal.append(this.changesOf(this.unwritten));
     this.unwritten.clear();
   }
 
   /** Returns jobs, newest first. */
   list(filter: JobFilter = {}): StoredJob[] {
-    return this.isClosed ? [] : this.table.list(filter);
+    return this.closed ? [] : this.table.list(filter);
   }
 
   /** Returns the queued and running jobs in the order in which they are to run. */
   unfinished(): StoredJob[] {
-    return this.isClosed ? [] : this.table.unfinished();
+    return this.closed ? [] : this.table.unfinished();
   }
 
   /** Returns the end times (ISO 8601) of ended jobs by id, oldest first. */
   ended(): Map<string, string> {
-    return this.isClosed ? new Map() : this.table.ended();
+    return this.closed ? new Map() : this.table.ended();
   }
 
   keyed(key: string): KeyedJob | undefined {
-    return this.isClosed ? undefined : this.table.keyed(key);
+    return this.closed ? undefined : this.table.keyed(key);
   }
 
   /** Closes the journal. Later reads, such as those of requests in progress, return nothing. */
-  close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closing.abort();
     this.journal.close();
+    await this.rewriting?.ended; // stops within milliseconds
   }
 
   private load(onWarning: (message: string) => void): void {
@@ -159,6 +159,7 @@ export class JobRecords {
   }
 
   private writeOrKeep(id: string, line: string, options?: { readonly sync: boolean }): void {
+    this.rewriting?.changed.add(id);
     try {
       this.journal.append([line], options);
       this.unwritten.delete(id);
@@ -173,7 +174,38 @@ export class JobRecords {
   private rewriteIfLarge(): void {
     const { size } = this.journal;
     const { bytes } = this.table;
-    if (size >= this.rewriteFrom && size - bytes > Math.max(SLACK, bytes)) this.tryToRewrite();
+    if (this.rewriting || size < this.rewriteFrom || size - bytes <= Math.max(SLACK, bytes)) return;
+    const changed = new Set<string>();
+    this.rewriting = { ended: this.rewriteInBackground(changed), changed };
+  }
+
+  private async rewriteInBackground(changed: ReadonlySet<string>): Promise<void> {
+    try {
+      await this.journal.rewriteInSlices({
+        lines: this.currentLines(),
+        latest: () => this.changesOf(changed),
+        onReplaced: () => this.unwritten.clear(),
+        signal: this.closing.signal,
+      });
+    } catch {
+      this.rewriteFrom = this.journal.size + SLACK;
+    }
+    this.rewriting = undefined;
+  }
+
+  /** Yields the lines of all jobs; jobs may change between two of them. */
+  private *currentLines(): Generator<string> {
+    for (const id of this.table.allIds()) {
+      const job = this.table.get(id);
+      if (job) yield JSON.stringify(job);
+    }
+  }
+
+  private changesOf(ids: Iterable<string>): string[] {
+    return [...ids].map((id) => {
+      const job = this.table.get(id);
+      return job ? JSON.stringify(job) : removalOf(id);
+    });
   }
 
   /** A journal that cannot be rewritten, for example because the disk is full, remains complete. */
@@ -186,13 +218,13 @@ export class JobRecords {
   }
 
   private rewrite(): void {
-    this.journal.rewrite(linesOf(this.table));
+    this.journal.rewrite(this.currentLines());
     this.unwritten.clear();
   }
 
   /** @throws DISPOSED */
   private check(): void {
-    if (this.isClosed)
+    if (this.closed)
       throw new SafelightError(
         'DISPOSED',
         'The queue is closed; send the request again when the server has restarted',
@@ -211,10 +243,6 @@ function apply(table: JobTable, change: StoredChange, bytes: number): void {
 
 function removalOf(id: string): string {
   return JSON.stringify({ removed: id });
-}
-
-function* linesOf(table: JobTable): Generator<string> {
-  for (const job of table.all()) yield JSON.stringify(job);
 }
 
 function reasonOf(error: unknown): string {

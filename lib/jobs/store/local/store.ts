@@ -105,6 +105,6 @@ export class LocalStore implements JobStore {
     } catch {
       // The disk is still full. The next process repeats the jobs whose end could not be written.
     }
-    this.records.close();
+    await this.records.close();
   }
 }

@@ -76,6 +76,11 @@ export class JobTable {
     return id === undefined || digest === undefined ? undefined : { id, digest };
   }
 
+  /** Returns the ids of all jobs, oldest first. */
+  allIds(): string[] {
+    return [...this.ids];
+  }
+
   /** Yields all jobs, oldest first. */
   *all(): Generator<StoredJob> {
     for (let at = 0; at < this.ids.length; at++) yield this.at(at);
