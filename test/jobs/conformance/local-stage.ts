@@ -82,7 +82,8 @@ export class LocalStage implements Stage {
     this.isFailing = false;
     await this.runner?.close({ drain: false });
     await this.service.close({ drain: false });
-    await rm(this.folder, { recursive: true, force: true });
+    // Retried, because a run that was stopped may still be writing a file.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
   private async reopen(options?: ServiceOptions): Promise<JobService> {
