@@ -74,6 +74,8 @@ export interface OpenedQueue {
   readonly queue: JobQueue;
   /** Lock of the data folder of a local queue. */
   readonly lock?: DataLock;
+  /** Problems of the stored jobs, which were opened nevertheless. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -95,11 +97,14 @@ export async function openQueue(
     ...{ keepJobs: config['keep-jobs'], keepDays: config['keep-days'] },
   };
   if (config.queue !== undefined)
-    return { queue: await openRedisJobs({ url: config.queue, data, prepare }, options) };
+    return { queue: await openRedisJobs({ url: config.queue, data, prepare }, options), warnings: [] };
   const lock = await DataLock.acquire(folder, patience);
   const run: RunJob = (job, context) => runJob(job, catalog, context);
+  const warnings: string[] = [];
+  const onWarning = (warning: string) => warnings.push(warning);
   try {
-    return { queue: await openLocalJobs({ data, lock, prepare, run }, options), lock };
+    const queue = await openLocalJobs({ data, lock, prepare, run, onWarning }, options);
+    return { queue, lock, warnings };
   } catch (error) {
     await lock.close();
     throw error;

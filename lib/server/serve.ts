@@ -31,7 +31,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
   const config = checkConfig(input);
   checkReach({ host: config.host, apiKey: config['api-key'] });
   const { catalog, problems } = await openCatalog(config);
-  const { queue, lock } = await openQueue(config, catalog);
+  const { queue, lock, warnings } = await openQueue(config, catalog);
   const closing = new AbortController();
   let draining = false;
   const app = await createApp({
@@ -42,6 +42,7 @@ export async function serve(input: ServeInput = {}): Promise<RunningServer> {
     await queue.close({ drain: false });
     throw error;
   });
+  for (const warning of warnings) app.log.warn(warning);
   for (const problem of problems) app.log.warn(problem, problemMessage(problem));
   const url = await listen(app, config, queue);
   await lock?.note({ url });

@@ -144,21 +144,21 @@ describe('a missing or broken binary', () => {
 describe('packages', () => {
   it('names a missing package', async () => {
     await expectSound('packages');
-    rmSync(join(sound.modules, 'yaml'));
+    rmSync(join(sound.modules, 'detect-libc'));
     const { message, command } = await faultOf('packages');
-    expect(message).toBe('1 package that Safelight needs is not installed: yaml');
+    expect(message).toBe('1 package that Safelight needs is not installed: detect-libc');
     expect(command).toBe('npm install');
   });
 
   it('names a native package that does not load', async () => {
-    rmSync(join(sound.modules, 'lmdb'));
-    sound.write('project/node_modules/lmdb/package.json', '{"name":"lmdb","version":"3.0.0"}');
-    sound.write('project/node_modules/lmdb/index.js', "throw new Error('No native build was found');");
+    rmSync(join(sound.modules, 'sharp'));
+    sound.write('project/node_modules/sharp/package.json', '{"name":"sharp","version":"3.0.0"}');
+    sound.write('project/node_modules/sharp/index.js', "throw new Error('No native build was found');");
     const { message, command } = await faultOf('packages');
     expect(message).toBe(
-      'The package lmdb cannot be loaded, so `safelight serve` cannot store jobs: No native build was found',
+      'The package sharp cannot be loaded, so images cannot be read or written: No native build was found',
     );
-    expect(command).toBe('npm install --include=optional lmdb@3.0.0');
+    expect(command).toBe('npm install --include=optional sharp@3.0.0');
   });
 });
 

@@ -14,19 +14,13 @@ import {
 import { runNode } from '../run-node.js';
 
 /** Packages with native code, which may be installed for another system. */
-const NATIVE = [
-  { name: 'sharp', use: 'images cannot be read or written' },
-  { name: 'lmdb', use: '`safelight serve` cannot store jobs' },
-] as const;
+const NATIVE = [{ name: 'sharp', use: 'images cannot be read or written' }] as const;
 
 /** Packages that are installed on request. */
 const OPTIONAL = [
   { name: 'bullmq', use: 'serve --queue, worker' },
   { name: 'ioredis', use: 'serve --queue, worker' },
-  { name: '@fastify/swagger', use: 'the OpenAPI document of serve' },
   { name: '@fastify/swagger-ui', use: 'the API documentation of serve' },
-  { name: 'cmake-js', use: 'build' },
-  { name: 'node-addon-api', use: 'build' },
   { name: 'ai', use: 'safelight/ai' },
 ] as const;
 

@@ -84,7 +84,7 @@ export class DataFolder {
     const part = `${path}.${randomUUID()}.part`; // two writers may write the same file concurrently
     try {
       await mkdir(folder, { recursive: true });
-      await writeFile(part, data);
+      await writeFile(part, data, { flush: true });
       await rename(part, path);
     } catch (error) {
       await rm(part, { force: true }).catch(() => undefined);

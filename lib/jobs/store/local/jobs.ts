@@ -1,5 +1,5 @@
 /**
- * State transitions of the jobs of one process. Records are kept in LMDB, the order of queued jobs and the
+ * State transitions of the jobs of one process. Records are kept on disk, the order of queued jobs and the
  * progress of running ones in memory. Each method is synchronous and therefore atomic. A transition is written to
  * disk before its message is sent.
  */
@@ -15,7 +15,8 @@ import type {
   Outcome,
   StoreMessage,
 } from '../store.js';
-import type { LmdbRecords, StoredJob } from './records.js';
+import type { JobRecords } from './records.js';
+import type { StoredJob } from './stored-job.js';
 
 /** State of a running job that is kept only in memory. */
 interface Live {
@@ -39,7 +40,7 @@ export interface Claim {
   readonly turn: number;
 }
 
-export class LmdbJobs {
+export class LocalJobs {
   onMessage: (message: StoreMessage) => void = () => undefined;
   onControl: (control: Control) => void = () => undefined;
   /** Queued jobs in the order in which they run. */
@@ -50,7 +51,7 @@ export class LmdbJobs {
   private readonly ended: Map<string, string>;
 
   /** Queues the jobs that were running when the previous process ended again, ahead of all others. */
-  constructor(readonly records: LmdbRecords) {
+  constructor(readonly records: JobRecords) {
     this.ended = records.ended();
     const unfinished = records.unfinished();
     this.waiting = unfinished.filter(({ status }) => status === 'queued').map(queuedOf);
@@ -71,8 +72,7 @@ export class LmdbJobs {
   }
 
   keyed(key: string): KeyedJob | undefined {
-    const existing = this.records.idempotent(key);
-    return existing && this.records.get(existing.id) ? existing : undefined;
+    return this.records.keyed(key);
   }
 
   counts(): { readonly queued: number; readonly running: number } {
@@ -94,8 +94,7 @@ export class LmdbJobs {
     if (existing) return { kind: 'known', ...existing };
     if (this.waiting.length >= maxQueued) return { kind: 'full' };
     const state = { status: 'queued', attempts: 0, images: [], warnings: [], order } as const;
-    const key = idempotent && { key: idempotent.key };
-    this.records.add({ ...base, ...state, ...key }, idempotent?.digest);
+    this.records.add({ ...base, ...state, ...idempotent });
     this.insert(base.id, order);
     const place = this.placeOf(base.id);
     this.changed(base.id);
@@ -175,7 +174,7 @@ export class LmdbJobs {
 
   private end(record: StoredJob, status: 'done' | 'failed' | 'cancelled', outcome: Outcome): void {
     const { id } = record;
-    const { images, warnings = [] } = this.running.get(id) ?? record;
+    const { images, warnings } = this.running.get(id) ?? record;
     const finished = new Date().toISOString();
     this.records.put({ ...record, images, ...outcome, warnings, status, finished });
     this.running.delete(id);
@@ -206,8 +205,7 @@ export class LmdbJobs {
     if (job) this.onMessage({ kind: 'changed', job });
   }
 
-  private jobOf({ order: _, key: _key, ...stored }: StoredJob): Job {
-    const job = { ...stored, warnings: stored.warnings ?? [] }; // version 0.1 did not store warnings
+  private jobOf({ order: _, key: _key, digest: _digest, ...job }: StoredJob): Job {
     if (job.status === 'queued') return { ...job, place: this.placeOf(job.id) };
     const { turn: _turn, ...live } = this.running.get(job.id) ?? {};
     return { ...job, ...live };

@@ -4,14 +4,14 @@ import type { NewEvent } from '../../types.js';
 import type { DataFolder, JobFiles } from '../data-folder.js';
 import type { DiskWatch } from '../disk.js';
 import type { Control, JobSnapshot, JobTurn, JobTurns, Outcome } from '../store.js';
-import type { Claim, LmdbJobs } from './jobs.js';
+import type { Claim, LocalJobs } from './jobs.js';
 
-export class LmdbTurns implements JobTurns {
+export class LocalTurns implements JobTurns {
   /** No polling: messages within one process cannot be lost. */
   readonly poll = undefined;
 
   constructor(
-    private readonly jobs: LmdbJobs,
+    private readonly jobs: LocalJobs,
     private readonly data: DataFolder,
     private readonly disk: DiskWatch,
   ) {}

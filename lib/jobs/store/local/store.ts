@@ -1,33 +1,37 @@
-/** Job store in LMDB, for a server that runs its jobs in the same process. */
+/** Job store in a file, for a server that runs its jobs in the same process. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Job, JobFilter } from '../../types.js';
 import type { DataFolder } from '../data-folder.js';
 import type { DiskWatch } from '../disk.js';
 import type { AddResult, AddTerms, JobBase, JobStore, KeyedJob, StoreFiles, StoreMessage } from '../store.js';
-import { LmdbJobs } from './jobs.js';
-import { LmdbRecords } from './records.js';
-import { LmdbTurns } from './turns.js';
+import { LocalJobs } from './jobs.js';
+import { JobRecords } from './records.js';
+import { LocalTurns } from './turns.js';
 
-export interface LmdbStoreParts {
-  /** Folder of the database. */
+export interface LocalStoreParts {
+  /** Folder of the records. */
   readonly folder: string;
   readonly data: DataFolder;
   readonly disk: DiskWatch;
+  /** Called with a sentence for each problem that does not prevent opening. */
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
-export class LmdbStore implements JobStore {
+export class LocalStore implements JobStore {
   /** Disk problems are reported by the `DiskWatch` of the data folder. */
   readonly problem = undefined;
   readonly files: StoreFiles;
-  readonly turns: LmdbTurns;
-  private readonly jobs: LmdbJobs;
+  readonly turns: LocalTurns;
+  private readonly jobs: LocalJobs;
 
   private constructor(
-    private readonly records: LmdbRecords,
-    { data, disk }: LmdbStoreParts,
+    private readonly records: JobRecords,
+    { data, disk }: LocalStoreParts,
   ) {
     records.onFailure = (error) => disk.failed(error);
-    this.jobs = new LmdbJobs(records);
-    this.turns = new LmdbTurns(this.jobs, data, disk);
+    this.jobs = new LocalJobs(records);
+    this.turns = new LocalTurns(this.jobs, data, disk);
     this.files = data;
     disk.onRecovery = () => {
       records.flush();
@@ -36,8 +40,15 @@ export class LmdbStore implements JobStore {
   }
 
   /** @throws FILE_NOT_WRITTEN */
-  static open(parts: LmdbStoreParts): LmdbStore {
-    return new LmdbStore(LmdbRecords.open(parts.folder), parts);
+  static open(parts: LocalStoreParts): LocalStore {
+    const { folder, onWarning } = parts;
+    const store = new LocalStore(JobRecords.open(folder, onWarning), parts);
+    const old = join(folder, 'jobs.lmdb');
+    if (existsSync(old))
+      onWarning?.(
+        `the jobs in ${old} are from a development version and are not read; the file can be deleted`,
+      );
+    return store;
   }
 
   async follow(onMessage: (message: StoreMessage) => void): Promise<void> {

@@ -1,4 +1,4 @@
-/** Jobs in LMDB, where the process of the service also runs them: killing it ends both. */
+/** Jobs in a file, where the process of the service also runs them: killing it ends both. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,30 +7,31 @@ import { JobService, type ServiceOptions } from '../../../lib/jobs/service/job-s
 import { JobRunner } from '../../../lib/jobs/service/runner.js';
 import { DataFolder } from '../../../lib/jobs/store/data-folder.js';
 import { DiskWatch } from '../../../lib/jobs/store/disk.js';
-import { LmdbRecords } from '../../../lib/jobs/store/lmdb/records.js';
-import { LmdbStore } from '../../../lib/jobs/store/lmdb/store.js';
+import { Journal } from '../../../lib/jobs/store/local/journal.js';
+import { JobRecords } from '../../../lib/jobs/store/local/records.js';
+import { LocalStore } from '../../../lib/jobs/store/local/store.js';
 import { prepare, type Stage, type StageKind, type StageRunner } from './stage.js';
 
-export const lmdbKind = {
-  name: 'LMDB',
+export const localKind = {
+  name: 'a file',
   missing: undefined,
-  open: async () => LmdbStage.open(await mkdtemp(join(tmpdir(), 'safelight-jobs-'))),
+  open: async () => LocalStage.open(await mkdtemp(join(tmpdir(), 'safelight-jobs-'))),
   close: async () => undefined,
 } satisfies StageKind;
 
-export class LmdbStage implements Stage {
+export class LocalStage implements Stage {
   private runner: JobRunner | undefined;
   private isFailing = false;
 
   private constructor(
     readonly folder: string,
-    private store: LmdbStore,
+    private store: LocalStore,
     public service: JobService,
   ) {}
 
-  static async open(folder: string): Promise<LmdbStage> {
+  static async open(folder: string): Promise<LocalStage> {
     const { store, service } = await opened(folder);
-    return new LmdbStage(folder, store, service);
+    return new LocalStage(folder, store, service);
   }
 
   async restart(options?: ServiceOptions): Promise<JobService> {
@@ -61,7 +62,7 @@ export class LmdbStage implements Stage {
 
   async setAttempts(id: string, attempts: number): Promise<void> {
     await this.service.close({ drain: false });
-    const records = LmdbRecords.open(join(this.folder, 'queue'));
+    const records = JobRecords.open(join(this.folder, 'queue'));
     records.put({ ...records.get(id)!, attempts });
     await records.close();
     await this.reopen();
@@ -69,22 +70,20 @@ export class LmdbStage implements Stage {
 
   async setFailing(isFailing: boolean): Promise<void> {
     this.isFailing = isFailing;
-    const records: object = Reflect.get(this.store, 'records');
-    for (const name of ['jobs', 'keys']) {
-      const database: { putSync(...values: unknown[]): unknown } = Reflect.get(records, name);
-      const putSync = Object.getPrototypeOf(database).putSync;
-      database.putSync = (...values) => {
-        if (this.isFailing) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
-        return putSync.apply(database, values);
-      };
-    }
+    const journal: Journal = Reflect.get(Reflect.get(this.store, 'records'), 'journal');
+    const append = Journal.prototype.append.bind(journal);
+    journal.append = (...values) => {
+      if (this.isFailing) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+      append(...values);
+    };
   }
 
   async end(): Promise<void> {
     this.isFailing = false;
     await this.runner?.close({ drain: false });
     await this.service.close({ drain: false });
-    await rm(this.folder, { recursive: true, force: true });
+    // Retried, because a run that was stopped may still be writing a file.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
   private async reopen(options?: ServiceOptions): Promise<JobService> {
@@ -98,6 +97,6 @@ export class LmdbStage implements Stage {
 async function opened(folder: string, options?: ServiceOptions) {
   const data = await DataFolder.open(folder);
   const disk = new DiskWatch(folder);
-  const store = LmdbStore.open({ folder: join(folder, 'queue'), data, disk });
+  const store = LocalStore.open({ folder: join(folder, 'queue'), data, disk });
   return { store, service: await JobService.open({ store, disk, prepare }, options) };
 }
