@@ -45,7 +45,6 @@ export class McpHttp {
     });
   }
 
-  /** @throws PACKAGE_NOT_FOUND */
   static async open(parts: McpParts, options: HttpOptions): Promise<McpHttp> {
     const sdk = await loadSdk();
     const definition = new McpDefinition(sdk, parts);

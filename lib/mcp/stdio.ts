@@ -16,7 +16,6 @@ export interface StdioConnection {
   close(): Promise<void>;
 }
 
-/** @throws PACKAGE_NOT_FOUND */
 export async function serveStdio(
   parts: McpParts,
   {

@@ -19,7 +19,7 @@ interface Context {
 
 export async function mcp(app: FastifyInstance, { queue, catalog, config, closing }: Context): Promise<void> {
   let opening: Promise<McpHttp> | undefined;
-  /** Loads the SDK with the first request; a failure is repeated with the next one, after the package may be installed. */
+  /** Loads the SDK with the first request. */
   const open = (): Promise<McpHttp> => {
     opening ??= McpHttp.open(
       {
@@ -27,13 +27,10 @@ export async function mcp(app: FastifyInstance, { queue, catalog, config, closin
         onError: (error) => app.log.error(error),
       },
       { maxBody: config['max-body'] },
-    ).catch((error: unknown) => {
-      opening = undefined;
-      throw error;
-    });
+    );
     return opening;
   };
-  const close = (): void => void opening?.then((endpoint) => endpoint.close()).catch(() => undefined);
+  const close = (): void => void opening?.then((endpoint) => endpoint.close());
   if (closing.aborted) close();
   else closing.addEventListener('abort', close, { once: true });
 

@@ -4,7 +4,6 @@ import { SafelightError } from '../errors.js';
 import { dataFolder } from '../hub/environment.js';
 import type { Catalog } from '../jobs/models/catalog.js';
 import type { ModelProblem } from '../jobs/models/configured.js';
-import { loadSdk } from '../mcp/sdk.js';
 import { serveStdio } from '../mcp/stdio.js';
 import { packageVersion } from '../package.js';
 import type { ServeConfig, ServeInput } from './config.js';
@@ -31,7 +30,7 @@ export interface McpServerProcess {
  * Starts the server. Models are loaded when a call first needs them. Fields of the configuration about the network have no
  * effect.
  * @param onError receives unexpected errors
- * @throws PACKAGE_NOT_FOUND, INVALID_OPTION, FILE_NOT_FOUND and MODEL_NOT_FOUND for a model, FILE_NOT_WRITTEN and
+ * @throws INVALID_OPTION, FILE_NOT_FOUND and MODEL_NOT_FOUND for a model, FILE_NOT_WRITTEN and
  *   DATA_IN_USE for the data folder, QUEUE_UNAVAILABLE for Redis
  */
 export async function serveMcp(
@@ -39,7 +38,6 @@ export async function serveMcp(
   onError: (error: unknown) => void,
 ): Promise<McpServerProcess> {
   const config = checkConfig(input);
-  await loadSdk(); // fails before anything is opened if the package is missing
   const { catalog, problems } = await openCatalog(config);
   const { queue, data } = await openJobs(config, catalog);
   const parts = {

@@ -2,7 +2,7 @@
 import type { Client } from '@modelcontextprotocol/client';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { version } from '../../lib/server/version.js';
+import { packageVersion } from '../../lib/package.js';
 import { connectHttp, imagesOf, jobResultOf, type Revision, textOf } from '../support/mcp-client.js';
 import { startServer, type TestServer } from '../support/server/test-server.js';
 
@@ -30,7 +30,7 @@ describe.each<Revision>(['legacy', 'modern'])('a %s client over HTTP', (revision
     client.callTool({ name, arguments: args });
 
   it('gets four tools whose arguments are options of jobs, and the version of Safelight', async () => {
-    expect(client.getServerVersion()).toMatchObject({ name: 'safelight', version: version() });
+    expect(client.getServerVersion()).toMatchObject({ name: 'safelight', version: packageVersion() });
     const { tools } = await client.listTools();
     const argumentsOf = Object.fromEntries(
       tools.map(({ name, inputSchema }) => [name, Object.keys(inputSchema.properties ?? {})]),

@@ -14,11 +14,12 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { binaryCandidates, packageFolder as ownFolder } from '../../lib/binding/binaries.js';
+import { binaryCandidates } from '../../lib/binding/binaries.js';
 import { platformName } from '../../lib/binding/platform.js';
 import { runCheck } from '../../lib/doctor/diagnose.js';
 import { currentEnvironment, type DoctorEnvironment, systemIn } from '../../lib/doctor/environment.js';
 import type { CheckName, Finding } from '../../lib/doctor/finding.js';
+import { packageFolder as ownFolder } from '../../lib/package.js';
 import { freePort } from './free-port.js';
 
 const MODELS = fileURLToPath(new URL('../../models', import.meta.url));

@@ -2,16 +2,16 @@
  * `safelight sample` and `safelight sketch`: generate images with a latent transformer, one code index at a time.
  */
 import { Command } from 'commander';
-import { sampleFields } from '../../options/declarations/autoregressive.js';
-import { conditionFields } from '../../options/declarations/text.js';
-import { optionsOfFlags } from '../../options/flags.js';
-import type { SampleResult, VqganStream } from '../../pipelines/vqgan/sample.js';
-import type { DrawOptions } from '../../pipelines/vqgan/sample-options.js';
-import { addCommonOptions, withoutUndefined } from '../model-options.js';
-import { addOptionFlags } from '../option-flags.js';
-import { checkInput } from '../output.js';
-import { checkImageOutput } from '../save-images.js';
-import { addSamplingOptions, addVqganModelOptions, type VqganFlags } from '../vqgan-options.js';
+import { sampleFields } from '../../../options/declarations/autoregressive.js';
+import { conditionFields } from '../../../options/declarations/text.js';
+import { optionsOfFlags } from '../../../options/flags.js';
+import type { SampleResult, VqganStream } from '../../../pipelines/vqgan/sample.js';
+import type { DrawOptions } from '../../../pipelines/vqgan/sample-options.js';
+import { addCommonOptions, withoutUndefined } from '../../model-options.js';
+import { addOptionFlags } from '../../option-flags.js';
+import { checkInput } from '../../output.js';
+import { checkImageOutput } from '../../save-images.js';
+import { addSamplingOptions, addVqganModelOptions, type VqganFlags } from '../../vqgan-options.js';
 import { namedAfter, reportImage, type VqganRun, withVqgan } from './vqgan-command.js';
 
 interface Flags extends VqganFlags {

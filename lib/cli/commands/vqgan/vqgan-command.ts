@@ -1,12 +1,12 @@
 /** Shared parts of the VQGAN commands: pipeline, progress, Ctrl-C and image output. */
 import { basename, extname } from 'node:path';
-import type { VqganPipeline } from '../../pipelines/vqgan/vqgan-pipeline.js';
-import type { OnWarning, Warning } from '../../warnings.js';
-import { interruptible } from '../interrupt.js';
-import { collectWarnings, duration, print, printJson } from '../output.js';
-import { createProgress, type ProgressDisplay } from '../progress.js';
-import { type SavedImage, saveImages } from '../save-images.js';
-import { openVqgan, type VqganFlags } from '../vqgan-options.js';
+import type { VqganPipeline } from '../../../pipelines/vqgan/vqgan-pipeline.js';
+import type { OnWarning, Warning } from '../../../warnings.js';
+import { interruptible } from '../../interrupt.js';
+import { collectWarnings, duration, print, printJson } from '../../output.js';
+import { createProgress, type ProgressDisplay } from '../../progress.js';
+import { type SavedImage, saveImages } from '../../save-images.js';
+import { openVqgan, type VqganFlags } from '../../vqgan-options.js';
 
 export interface VqganRun {
   readonly pipeline: VqganPipeline;

@@ -1,9 +1,14 @@
 /** `safelight reconstruct`: encodes and decodes an image with an autoencoder. */
 import { Command } from 'commander';
-import { addCommonOptions, withoutUndefined } from '../model-options.js';
-import { checkInput } from '../output.js';
-import { checkImageOutput } from '../save-images.js';
-import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
+import { addCommonOptions, withoutUndefined } from '../../model-options.js';
+import { checkInput } from '../../output.js';
+import { checkImageOutput } from '../../save-images.js';
+import {
+  addSizeOptions,
+  addVqganModelOptions,
+  type SizeFlags,
+  type VqganFlags,
+} from '../../vqgan-options.js';
 import { namedAfter, reportImage, withVqgan } from './vqgan-command.js';
 
 interface Flags extends VqganFlags, SizeFlags {

@@ -1,14 +1,19 @@
 /** `safelight score`: scores an image with a VQGAN model. */
 import { Command } from 'commander';
-import { SafelightError } from '../../errors.js';
-import { conditionFields } from '../../options/declarations/text.js';
-import type { Score } from '../../pipelines/vqgan/score.js';
-import type { RgbImage } from '../../tensor/render.js';
-import { addCommonOptions, withoutUndefined } from '../model-options.js';
-import { addOptionFlags } from '../option-flags.js';
-import { checkInput, duration, print, printJson, table } from '../output.js';
-import { checkImageOutput, saveImages } from '../save-images.js';
-import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
+import { SafelightError } from '../../../errors.js';
+import { conditionFields } from '../../../options/declarations/text.js';
+import type { Score } from '../../../pipelines/vqgan/score.js';
+import type { RgbImage } from '../../../tensor/render.js';
+import { addCommonOptions, withoutUndefined } from '../../model-options.js';
+import { addOptionFlags } from '../../option-flags.js';
+import { checkInput, duration, print, printJson, table } from '../../output.js';
+import { checkImageOutput, saveImages } from '../../save-images.js';
+import {
+  addSizeOptions,
+  addVqganModelOptions,
+  type SizeFlags,
+  type VqganFlags,
+} from '../../vqgan-options.js';
 import { namedAfter, withVqgan } from './vqgan-command.js';
 
 interface Flags extends VqganFlags, SizeFlags {
@@ -62,7 +67,7 @@ async function score(image: string, flags: Flags): Promise<void> {
 }
 
 async function saveMap(map: RgbImage, output: string | undefined, name: string) {
-  const { encodePng } = await import('../../image/png.js');
+  const { encodePng } = await import('../../../image/png.js');
   const image = { ...map, seed: undefined, png: () => encodePng(map) };
   const [file = ''] = await saveImages([image], { output, name: () => name, metadata: false });
   return { file, width: map.width, height: map.height };

@@ -1,13 +1,18 @@
 /** `safelight codes`: encodes an image to code indices as JSON, and decodes them. */
 import { readFile, stat } from 'node:fs/promises';
 import { Command } from 'commander';
-import { SafelightError } from '../../errors.js';
-import type { CodeGrid } from '../../pipelines/vqgan/grid.js';
-import { UsageError } from '../failure.js';
-import { addCommonOptions, withoutUndefined } from '../model-options.js';
-import { checkInput, checkOutput, print, printJson } from '../output.js';
-import { checkImageOutput } from '../save-images.js';
-import { addSizeOptions, addVqganModelOptions, type SizeFlags, type VqganFlags } from '../vqgan-options.js';
+import { SafelightError } from '../../../errors.js';
+import type { CodeGrid } from '../../../pipelines/vqgan/grid.js';
+import { UsageError } from '../../failure.js';
+import { addCommonOptions, withoutUndefined } from '../../model-options.js';
+import { checkInput, checkOutput, print, printJson } from '../../output.js';
+import { checkImageOutput } from '../../save-images.js';
+import {
+  addSizeOptions,
+  addVqganModelOptions,
+  type SizeFlags,
+  type VqganFlags,
+} from '../../vqgan-options.js';
 import { namedAfter, reportImage, withVqgan } from './vqgan-command.js';
 
 interface Flags extends VqganFlags, SizeFlags {
@@ -48,7 +53,7 @@ async function encode(file: string, flags: Flags): Promise<void> {
   );
   const { codes, usage } = value;
   if (output === undefined) return printJson({ codes, usage });
-  const { writeOutput } = await import('../../files/write.js');
+  const { writeOutput } = await import('../../../files/write.js');
   await writeOutput(output, Buffer.from(`${JSON.stringify({ codes, usage })}\n`));
   if (json) return printJson({ file: output, usage, seconds, warnings });
   print(
