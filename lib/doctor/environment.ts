@@ -2,12 +2,13 @@
 import { statfs } from 'node:fs/promises';
 import { freemem, totalmem } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { type BinaryCandidate, binaryCandidates, packageFolder } from '../binding/binaries.js';
+import { type BinaryCandidate, binaryCandidates } from '../binding/binaries.js';
 import { platformName } from '../binding/platform.js';
 import type { AddonReport } from '../binding/probe.js';
 import type { BackendName } from '../binding/types.js';
 import { bundledModel } from '../hub/bundled.js';
 import type { Environment } from '../hub/environment.js';
+import { packageFolder } from '../package.js';
 import type { DoctorOptions } from './options.js';
 import { cachedProbes } from './run-node.js';
 

