@@ -56,6 +56,8 @@ export type ErrorCode =
   | 'DISPOSED'
   /** The native binary cannot be found or loaded on this machine. */
   | 'BINARY_NOT_FOUND'
+  /** An optional package is not installed; the message contains the command that installs it. */
+  | 'PACKAGE_NOT_FOUND'
   /** The requested backend is not compiled in or has no device. */
   | 'BACKEND_UNAVAILABLE'
   /** A defect in Safelight. Please report it. */

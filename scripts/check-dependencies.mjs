@@ -2,7 +2,7 @@
 /**
  * Fails on an import or include against the dependency order of ARCHITECTURE.md:
  *
- *     cli -> {server, ai, doctor} -> jobs -> {pipelines, tools} -> options -> families -> {adapters, conditioning} -> {sampling, modules}
+ *     cli -> {server, ai, doctor} -> mcp -> jobs -> {pipelines, tools} -> options -> families -> {adapters, conditioning} -> {sampling, modules}
  *         -> checkpoint -> {tokenizers, image} -> {tensor, hub} -> {binding, files}   (lib/)
  *     addon -> models -> nn -> {kernels, runtime} -> ggml                              (native/)
  *
@@ -19,6 +19,7 @@ import { root, walk } from './files.mjs';
 const LIB = [
   ['cli'],
   ['server', 'ai', 'doctor'],
+  ['mcp'],
   ['jobs'],
   ['pipelines', 'tools'],
   ['options'],

@@ -14,6 +14,7 @@ import { encodeCommand } from './commands/encode.js';
 import { generateCommand, listSamplers } from './commands/generate.js';
 import { gridCommand } from './commands/grid.js';
 import { inspectCommand } from './commands/inspect.js';
+import { mcpCommand } from './commands/mcp.js';
 import { mergeCommand } from './commands/merge.js';
 import { modelsCommand, removeCommand } from './commands/models.js';
 import { packCommand } from './commands/pack.js';
@@ -85,6 +86,7 @@ function createProgram(generate: Command): Command {
     modelsCommand(),
     removeCommand(),
     serveCommand(),
+    mcpCommand(),
     workerCommand(),
     backendsCommand(),
     doctorCommand(),

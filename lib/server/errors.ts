@@ -30,6 +30,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   ABORTED: 499,
   DISPOSED: 503,
   BINARY_NOT_FOUND: 500,
+  PACKAGE_NOT_FOUND: 501,
   BACKEND_UNAVAILABLE: 503,
   INTERNAL: 500,
 };

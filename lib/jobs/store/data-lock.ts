@@ -10,7 +10,7 @@ import { tryLock } from '../../binding/file-lock.js';
 import { SafelightError } from '../../errors.js';
 import { ownLock } from '../../hub/lock.js';
 
-/** Milliseconds to wait for another process that is about to end. */
+/** Default of the milliseconds to wait for another process that is about to end. */
 const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
@@ -33,15 +33,16 @@ export class DataLock {
 
   /**
    * Acquires the lock. It is tied to the open file, so that it is released however the process ends.
+   * @param patience milliseconds to wait for another process that is about to end; default 2000
    * @throws DATA_IN_USE with the process that holds it, FILE_NOT_WRITTEN
    */
-  static async acquire(folder: string): Promise<DataLock> {
+  static async acquire(folder: string, patience = PATIENCE): Promise<DataLock> {
     const path = join(folder, 'lock');
     const holder = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
     let file: FileHandle | undefined;
     try {
       file = await open(path, 'a+', 0o644);
-      const release = await waitForLock(file, path);
+      const release = await waitForLock(file, path, patience);
       if (!release) throw inUse(folder, await readNote(file));
       const lock = new DataLock(file, release, holder);
       await lock.note({});
@@ -77,8 +78,12 @@ export class DataLock {
 }
 
 /** Waits for the lock. Returns a function that releases it; undefined if another process holds it. */
-async function waitForLock(file: FileHandle, path: string): Promise<(() => Promise<void>) | undefined> {
-  const until = Date.now() + PATIENCE;
+async function waitForLock(
+  file: FileHandle,
+  path: string,
+  patience: number,
+): Promise<(() => Promise<void>) | undefined> {
+  const until = Date.now() + patience;
   for (;;) {
     const state = tryLock(file.fd);
     if (state === 'locked') return async () => undefined; // closing the file releases the lock

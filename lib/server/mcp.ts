@@ -1,0 +1,70 @@
+/** The Model Context Protocol at `/mcp` (streamable HTTP), behind the same access checks as all routes. */
+import { Readable } from 'node:stream';
+import type { ReadableStream as NodeStream } from 'node:stream/web';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Catalog } from '../jobs/models/catalog.js';
+import type { JobQueue } from '../jobs/types.js';
+import { McpHttp } from '../mcp/http.js';
+import { packageVersion } from '../package.js';
+import type { ServeConfig } from './config.js';
+import { disconnectSignal } from './job-completion.js';
+import { promptFilesOf } from './open-jobs.js';
+
+interface Context {
+  readonly queue: JobQueue;
+  readonly catalog: Catalog;
+  readonly config: ServeConfig;
+  readonly closing: AbortSignal;
+}
+
+export async function mcp(app: FastifyInstance, { queue, catalog, config, closing }: Context): Promise<void> {
+  let opening: Promise<McpHttp> | undefined;
+  /** Loads the SDK with the first request; a failure is repeated with the next one, after the package may be installed. */
+  const open = (): Promise<McpHttp> => {
+    opening ??= McpHttp.open(
+      {
+        ...{ queue, catalog, version: packageVersion(), files: promptFilesOf(config), local: false },
+        onError: (error) => app.log.error(error),
+      },
+      { maxBody: config['max-body'] },
+    ).catch((error: unknown) => {
+      opening = undefined;
+      throw error;
+    });
+    return opening;
+  };
+  const close = (): void => void opening?.then((endpoint) => endpoint.close()).catch(() => undefined);
+  if (closing.aborted) close();
+  else closing.addEventListener('abort', close, { once: true });
+
+  // The SDK checks the content type and reports malformed JSON as an error of the protocol.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_, body, done) => done(null, body));
+  app.route({
+    method: ['GET', 'POST', 'DELETE'],
+    url: '/mcp',
+    schema: { hide: true },
+    handler: async (request, reply) => {
+      const endpoint = await open();
+      const body = typeof request.body === 'string' ? request.body : '';
+      return send(reply, await endpoint.handle(webRequest(request, disconnectSignal(reply)), body));
+    },
+  });
+}
+
+/** Converts a request without its body. The API key stays out of it. */
+function webRequest({ method, headers, url }: FastifyRequest, signal: AbortSignal): Request {
+  const copied = new Headers();
+  for (const [name, value] of Object.entries(headers))
+    if (value !== undefined && !['authorization', 'cookie'].includes(name)) copied.set(name, String(value));
+  return new Request(new URL(url, 'http://localhost'), { method, headers: copied, signal });
+}
+
+function send(reply: FastifyReply, response: Response): FastifyReply {
+  reply.code(response.status);
+  response.headers.forEach((value, name) => {
+    // Node.js decides on the connection.
+    if (name !== 'connection') reply.header(name, value);
+  });
+  return reply.send(response.body === null ? undefined : Readable.fromWeb(response.body as NodeStream));
+}
