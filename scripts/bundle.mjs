@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Bundles lib/ into dist/: index.js, ai/index.js, cli/main.js and the chunks they share or load on demand. Dependencies written in
+ * Bundles lib/ into dist/: index.js, ai/index.js, cli/main.js, doctor/child.js and the chunks they share or load on demand. Dependencies written in
  * JavaScript become part of the bundle, because one file loads ten times faster than a hundred and takes a tenth of the disk space;
  * those with native code or for optional features stay imports. The bundle is not minified, so that stack traces are readable.
  */
@@ -25,7 +25,10 @@ export async function bundle(types) {
   const core = new Set();
   const build = await rolldown({
     cwd: root,
-    input: { index: 'lib/index.ts', 'ai/index': 'lib/ai/index.ts', 'cli/main': 'lib/cli/main.ts' },
+    input: {
+      ...{ index: 'lib/index.ts', 'ai/index': 'lib/ai/index.ts', 'cli/main': 'lib/cli/main.ts' },
+      'doctor/child': 'lib/doctor/child.ts', // a process of its own
+    },
     plugins: [
       {
         name: 'core',

@@ -3,7 +3,8 @@
  * the report.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageFolder } from '../package.js';
 import {
   type CheckName,
   checkNames,
@@ -15,9 +16,6 @@ import {
 } from './finding.js';
 import { installAll, missingPackages, missingText, ownVersion } from './installed.js';
 import type { DoctorOptions } from './options.js';
-
-/** The package's folder, resolved from lib/ and dist/ alike. */
-const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Milliseconds after which a check is reported as unfinished; those that open GPU drivers take longer. */
 const LIMIT = 30_000;
@@ -70,8 +68,8 @@ export async function collect(
 
 function startChild(options: DoctorOptions): ChildProcess {
   const { NODE_OPTIONS: _, ...env } = process.env;
-  const file = fileURLToPath(new URL('./child.js', import.meta.url));
-  return fork(file, [JSON.stringify(options)], {
+  // An entry of the bundle (scripts/bundle.mjs).
+  return fork(join(packageFolder, 'dist/doctor/child.js'), [JSON.stringify(options)], {
     execArgv: [],
     env: { ...env, ELECTRON_RUN_AS_NODE: '1' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

