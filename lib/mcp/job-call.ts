@@ -1,6 +1,6 @@
 /** Runs a job for a call of a tool. */
 import type { CallToolResult } from '@modelcontextprotocol/server';
-import { invalidOption } from '../errors.js';
+import { invalidOption, SafelightError, unlessAborted } from '../errors.js';
 import { untilDone } from '../jobs/completion.js';
 import type { JobOptions, JobRequest, JobType } from '../jobs/types.js';
 import { resolveImages } from './image-input.js';
@@ -10,7 +10,7 @@ import type { Arguments, Call, McpParts } from './tool.js';
 
 /**
  * Submits a job with the arguments as its options and waits for its end. If the call is cancelled, so is the job.
- * @throws errors of `JobQueue.submit` and of the job, ABORTED
+ * @throws errors of `JobQueue.submit` and of the job, ABORTED, DISPOSED if the server stops first
  */
 export async function callJob(
   type: JobType,
@@ -31,10 +31,19 @@ export async function callJob(
   try {
     const events = untilDone(parts.queue, job.id, call.signal);
     for (;;) {
-      const next = await events.next();
+      const next = await unlessAborted(events.next(), call.stopping);
       if (next.done) return await resultOf(next.value, parts);
       progress?.onEvent(next.value);
     }
+  } catch (error) {
+    if (!call.stopping.aborted) throw error;
+    throw new SafelightError(
+      'DISPOSED',
+      `The server is stopping before job ${job.id} has ended; call again later`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     progress?.stop();
   }

@@ -46,8 +46,10 @@ export async function resultOf(
   const images: ImageResult[] = [];
   const shown: Content[] = [];
   const links: Content[] = [];
-  for (const image of job.images) {
-    const path = (await queue.file(job.id, image.name))?.path;
+  // All at once, because a queue that is about to close still answers now.
+  const files = await Promise.all(job.images.map(({ name }) => queue.file(job.id, name)));
+  for (const [i, image] of job.images.entries()) {
+    const path = files[i]?.path;
     const bytes = path === undefined ? undefined : await readFile(path).catch(() => undefined);
     if (path === undefined || bytes === undefined) continue;
     const inline = await inlineImage({ ...image, bytes }, limit);
