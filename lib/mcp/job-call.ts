@@ -28,12 +28,22 @@ export async function callJob(
   };
   const job = await parts.queue.submit(request);
   const progress = call.onProgress && new ProgressReporter(call.onProgress);
+  // Looked up as soon as an image exists, because the queue of a server that stops closes right after the job.
+  const files = new Map<string, ReturnType<McpParts['queue']['file']>>();
   try {
     const events = untilDone(parts.queue, job.id, call.signal);
     for (;;) {
       const next = await unlessAborted(events.next(), call.stopping);
-      if (next.done) return await resultOf(next.value, parts);
-      progress?.onEvent(next.value);
+      if (next.done) return await resultOf(next.value, parts, files);
+      const event = next.value;
+      if (event.type === 'image') {
+        const { name } = event.data;
+        files.set(
+          name,
+          parts.queue.file(job.id, name).catch(() => undefined),
+        );
+      }
+      progress?.onEvent(event);
     }
   } catch (error) {
     if (!call.stopping.aborted) throw error;

@@ -4,7 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CallToolResult, Client } from '@modelcontextprotocol/client';
+import type { CallToolResult, Client, ProgressCallback } from '@modelcontextprotocol/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { connectHttp, jobResultOf, type Revision, textOf } from '../support/mcp-client.js';
 import { startServer, type TestServer } from '../support/server/test-server.js';
@@ -192,14 +192,16 @@ it.each(revisions)(
     const data = await mkdtemp(join(tmpdir(), 'safelight-mcp-'));
     server = await startServer({ threads: 1, data });
     const { client } = await connect(revision);
-    const call = (steps: number, onprogress?: () => void) =>
+    const call = (steps: number, onprogress?: ProgressCallback) =>
       client.callTool(
         { name: 'generate_image', arguments: { prompt: `${steps} steps`, ...SMALL, steps } },
         onprogress ? { onprogress } : {},
       );
     let running: Promise<CallToolResult> | undefined;
     await new Promise<void>((resolve) => {
-      running = call(8, resolve);
+      running = call(40, ({ progress }) => {
+        if (progress >= 1) resolve();
+      });
     });
     const queued = call(9);
     await expect.poll(async () => (await server.queue.list()).length).toBe(2);
@@ -213,7 +215,7 @@ it.each(revisions)(
       (await next.queue.list()).map(({ options, status }) => [options.prompt, status]);
     await expect.poll(statuses).toEqual([
       ['9 steps', 'done'],
-      ['8 steps', 'done'],
+      ['40 steps', 'done'],
     ]);
     await next.end();
   },
