@@ -29,6 +29,7 @@ const unit = [
   'test/jobs/{service,trace}/*.test.ts',
   'test/jobs/models/{catalog-requests,configured-models,pool,pool-entries}.test.ts',
   'test/jobs/store/{data-folder,disk-watch}.test.ts',
+  'test/mcp/{inline-image,progress,sessions}.test.ts',
   'test/options/{custom,exact,limits,round-trips}.test.ts',
   'test/pipelines/{options,restore,save,suggestions}.test.ts',
   'test/pipelines/upscale/{upscale-to,upscaler-folder}.test.ts',

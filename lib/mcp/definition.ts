@@ -20,6 +20,7 @@ const INSTRUCTIONS =
 export class McpDefinition {
   private readonly tools: readonly Tool[];
   private readonly calls = new Set<Promise<unknown>>();
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly sdk: McpSdk,
@@ -46,11 +47,16 @@ export class McpDefinition {
           inputSchema: sdk.fromJsonSchema<Arguments>(input, unchecked),
           annotations: { readOnlyHint: readOnly, destructiveHint: false, openWorldHint: false },
         },
-        (args, context) => this.track(run(args, callOf(context))),
+        (args, context) => this.track(run(args, callOf(context, this.stopping.signal))),
       );
     }
     addResources(sdk, server, parts.queue);
     return server;
+  }
+
+  /** Ends the calls in progress with an error; their jobs stay in the queue. */
+  stop(): void {
+    this.stopping.abort();
   }
 
   /** Settles when no call is in progress. */
@@ -77,11 +83,12 @@ const unchecked: jsonSchemaValidator = {
   },
 };
 
-function callOf({ mcpReq }: ServerContext): Call {
+function callOf({ mcpReq }: ServerContext, stopping: AbortSignal): Call {
+  const { signal } = mcpReq;
   const progressToken = mcpReq._meta?.progressToken;
-  if (progressToken === undefined) return { signal: mcpReq.signal };
+  if (progressToken === undefined) return { signal, stopping };
   return {
-    signal: mcpReq.signal,
+    ...{ signal, stopping },
     onProgress: (progress) => {
       const params = { progressToken, ...progress };
       // The connection may have ended; then nobody waits for progress.

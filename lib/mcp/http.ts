@@ -6,6 +6,7 @@
  * only within a session.
  */
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type {
   McpHttpHandler,
   WebStandardStreamableHTTPServerTransport as Transport,
@@ -79,12 +80,14 @@ export class McpHttp {
     return isLegacy ? this.handleSession(request, parsedBody) : this.modern.fetch(request, { parsedBody });
   }
 
-  /** Cancels all calls and ends all streams. */
+  /** Answers the calls in progress with their results or an error, and ends all streams and sessions. */
   async close(): Promise<void> {
     this.closing.abort();
+    this.definition.stop();
+    await this.definition.idle();
+    await nextTurn(); // in which the SDK sends the answers
     this.sessions.closeAll();
     await this.modern.close();
-    await this.definition.idle();
   }
 
   private handleSession(request: Request, parsedBody: unknown): Promise<Response> | Response {

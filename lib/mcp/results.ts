@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { CallToolResult } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import type { Job, JobImage } from '../jobs/types.js';
+import type { Job, JobImage, JobQueue } from '../jobs/types.js';
 import { imageUri } from './image-uri.js';
 import { inlineImage, MAX_INLINE } from './inline-image.js';
 import type { McpParts } from './tool.js';
@@ -37,17 +37,19 @@ type ImageResult = z.output<typeof jobResult>['images'][number];
 /**
  * Returns the images in order, then links to them, then the structured content as text for clients without support for it.
  * Files that were removed in the meantime are left out.
+ * @param files those of the images by name, as far as they are known
  */
 export async function resultOf(
   job: Job,
   { queue, local }: Pick<McpParts, 'queue' | 'local'>,
+  files: ReadonlyMap<string, ReturnType<JobQueue['file']>>,
 ): Promise<CallToolResult> {
   const limit = Math.floor(MAX_INLINE / Math.max(1, job.images.length));
   const images: ImageResult[] = [];
   const shown: Content[] = [];
   const links: Content[] = [];
   for (const image of job.images) {
-    const path = (await queue.file(job.id, image.name))?.path;
+    const path = (await (files.get(image.name) ?? queue.file(job.id, image.name)))?.path;
     const bytes = path === undefined ? undefined : await readFile(path).catch(() => undefined);
     if (path === undefined || bytes === undefined) continue;
     const inline = await inlineImage({ ...image, bytes }, limit);

@@ -33,6 +33,8 @@ export interface Progress {
 export interface Call {
   /** Aborted when the client cancels the call or its connection ends. */
   readonly signal: AbortSignal;
+  /** Aborted when the server stops; the job of the call stays in the queue. */
+  readonly stopping: AbortSignal;
   /** Undefined if the client did not ask for progress. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }

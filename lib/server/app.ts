@@ -101,7 +101,7 @@ export async function createApp(parts: AppParts): Promise<FastifyInstance> {
   upscalerRoutes(app, catalog.upscalers);
   await app.register(openAi, { queue, catalog, basePath });
   await app.register(a1111, { queue, catalog, config, adapters: library });
-  await app.register(mcp, { queue, catalog, config, closing });
+  await app.register(mcp, { queue, catalog, config });
   health(app, parts);
   metrics(app, queue, catalog, closing);
   logJobs(app.log, queue, closing);

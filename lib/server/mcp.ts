@@ -1,6 +1,7 @@
 /** The Model Context Protocol at `/mcp` (streamable HTTP), behind the same access checks as all routes. */
 import { Readable } from 'node:stream';
 import type { ReadableStream as NodeStream } from 'node:stream/web';
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Catalog } from '../jobs/models/catalog.js';
 import type { JobQueue } from '../jobs/types.js';
@@ -14,10 +15,12 @@ interface Context {
   readonly queue: JobQueue;
   readonly catalog: Catalog;
   readonly config: ServeConfig;
-  readonly closing: AbortSignal;
 }
 
-export async function mcp(app: FastifyInstance, { queue, catalog, config, closing }: Context): Promise<void> {
+/** Milliseconds to wait for clients to receive the answers to their calls when the server stops. */
+const PATIENCE = 1000;
+
+export async function mcp(app: FastifyInstance, { queue, catalog, config }: Context): Promise<void> {
   let opening: Promise<McpHttp> | undefined;
   /** Loads the SDK with the first request. */
   const open = (): Promise<McpHttp> => {
@@ -30,9 +33,12 @@ export async function mcp(app: FastifyInstance, { queue, catalog, config, closin
     );
     return opening;
   };
-  const close = (): void => void opening?.then((endpoint) => endpoint.close());
-  if (closing.aborted) close();
-  else closing.addEventListener('abort', close, { once: true });
+  const replies = new Set<Promise<unknown>>();
+  app.addHook('preClose', async () => {
+    await opening?.then((endpoint) => endpoint.close());
+    // The connections are closed next, also before they have received their last data.
+    await Promise.race([Promise.all(replies), setTimeout(PATIENCE, undefined, { ref: false })]);
+  });
 
   // The SDK checks the content type and reports malformed JSON as an error of the protocol.
   app.removeAllContentTypeParsers();
@@ -42,9 +48,13 @@ export async function mcp(app: FastifyInstance, { queue, catalog, config, closin
     url: '/mcp',
     schema: { hide: true },
     handler: async (request, reply) => {
+      const signal = disconnectSignal(reply);
+      const ended = new Promise<void>((resolve) => reply.raw.once('close', resolve));
+      replies.add(ended);
+      void ended.then(() => replies.delete(ended));
       const endpoint = await open();
       const body = typeof request.body === 'string' ? request.body : '';
-      return send(reply, await endpoint.handle(webRequest(request, disconnectSignal(reply)), body));
+      return send(reply, await endpoint.handle(webRequest(request, signal), body));
     },
   });
 }

@@ -1,8 +1,12 @@
 /** Access to `/mcp`, malformed requests, sessions and disconnected clients. */
+
+import { mkdtemp } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
-import type { Client } from '@modelcontextprotocol/client';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CallToolResult, Client, ProgressCallback } from '@modelcontextprotocol/client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { connectHttp, jobResultOf, type Revision } from '../support/mcp-client.js';
+import { connectHttp, jobResultOf, type Revision, textOf } from '../support/mcp-client.js';
 import { startServer, type TestServer } from '../support/server/test-server.js';
 
 const SMALL = { width: 64, height: 64, steps: 1, seed: 7 };
@@ -181,3 +185,38 @@ describe('a server without a key', () => {
     await expect.poll(() => statusOf(id), { timeout: 50_000 }).toBe('done');
   });
 });
+
+it.each(revisions)(
+  'answers the calls of a %s client when the server stops, and keeps its queued job',
+  async (revision) => {
+    const data = await mkdtemp(join(tmpdir(), 'safelight-mcp-'));
+    server = await startServer({ threads: 1, data });
+    const { client } = await connect(revision);
+    const call = (steps: number, onprogress?: ProgressCallback) =>
+      client.callTool(
+        { name: 'generate_image', arguments: { prompt: `${steps} steps`, ...SMALL, steps } },
+        onprogress ? { onprogress } : {},
+      );
+    let running: Promise<CallToolResult> | undefined;
+    await new Promise<void>((resolve) => {
+      running = call(40, ({ progress }) => {
+        if (progress >= 1) resolve();
+      });
+    });
+    const queued = call(9);
+    await expect.poll(async () => (await server.queue.list()).length).toBe(2);
+    await server.close({ drain: true });
+    expect(jobResultOf((await running)!).images).toHaveLength(1);
+    const refused = await queued;
+    expect(refused.isError).toBe(true);
+    expect(textOf(refused)).toMatch(/^DISPOSED: /);
+    const next = await startServer({ threads: 1, data });
+    const statuses = async () =>
+      (await next.queue.list()).map(({ options, status }) => [options.prompt, status]);
+    await expect.poll(statuses).toEqual([
+      ['9 steps', 'done'],
+      ['40 steps', 'done'],
+    ]);
+    await next.end();
+  },
+);
