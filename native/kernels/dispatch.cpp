@@ -3,6 +3,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/platform/arm_features.h"
+#include "kernels/processor.h"
 
 namespace safelight::kernels {
 
@@ -78,6 +79,14 @@ const candidate candidates[] = {
 };
 
 }  // namespace
+
+bool is_supported_processor() {
+#if defined(__x86_64__)
+    return has_avx2() && __builtin_cpu_supports("bmi2");
+#else
+    return true;
+#endif
+}
 
 const table * find(const char * name) {
     for (const candidate & each : candidates) {

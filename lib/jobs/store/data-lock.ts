@@ -1,6 +1,7 @@
 /**
  * Lock of a data folder, which only one process may use at a time: a locked file in the folder that names the process.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +42,8 @@ export class DataLock {
     const holder = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
     let file: FileHandle | undefined;
     try {
-      file = await open(path, 'a+', 0o644);
+      // Not in append mode, in which Windows does not truncate files.
+      file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
       const release = await waitForLock(path);
       if (!release) throw inUse(folder, await readNote(file));
       const lock = new DataLock(file, release, holder);
@@ -64,7 +66,7 @@ export class DataLock {
   async note(more: Pick<Holder, 'url'>): Promise<void> {
     try {
       await this.file.truncate();
-      await this.file.appendFile(`${JSON.stringify({ ...this.holder, ...more })}\n`);
+      await this.file.write(`${JSON.stringify({ ...this.holder, ...more })}\n`, 0);
     } catch {
       // Other processes are still refused, without details of this one.
     }
