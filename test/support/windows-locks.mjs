@@ -10,17 +10,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const [dist, folder, hold] = process.argv.slice(2);
-const load = (name) => import(pathToFileURL(join(dist, name)));
+const [dist = '', folder = '', hold] = process.argv.slice(2);
+/** @param {string} name */
+const load = (name) => import(pathToFileURL(join(dist, name)).href);
 const { DataLock } = await load('jobs/store/data-lock.js');
 const { tryLock } = await load('binding/file-lock.js');
 const plain = join(folder, 'plain.lock');
 const held = join(folder, 'held');
 
 if (hold) {
-  globalThis.locks = [await DataLock.acquire(folder), tryLock(plain)];
+  const locks = [await DataLock.acquire(folder), tryLock(plain)];
   writeFileSync(held, String(process.pid));
   await sleep(300_000);
+  console.error(locks); // keeps them from the garbage collector
 }
 const child = spawn(process.execPath, [fileURLToPath(import.meta.url), dist, folder, 'hold'], {
   stdio: 'ignore',
@@ -28,7 +30,7 @@ const child = spawn(process.execPath, [fileURLToPath(import.meta.url), dist, fol
 while (!existsSync(held)) await sleep(50);
 const refused = await DataLock.acquire(folder).then(
   () => ({ code: 'acquired' }),
-  ({ code, message }) => ({ code, message }),
+  (/** @type {import('../../lib/errors.js').SafelightError} */ { code, message }) => ({ code, message }),
 );
 const plainWhileHeld = tryLock(plain);
 const ended = new Promise((resolve) => child.once('exit', resolve));
