@@ -33,6 +33,11 @@ const LIB = [
 ];
 /** Layers of native/, from the top down. */
 const NATIVE = [['addon'], ['models'], ['nn'], ['kernels', 'runtime']];
+/** Headers of POSIX systems and of Windows, which only the folders platform/ may include. */
+const SYSTEM =
+  /^(?:(?:sys|mach)\/.*|(?:unistd|fcntl|pthread|sched|signal|dlfcn|link|windows|winbase|process|io|psapi)\.h)$/;
+/** Files that may include them. */
+const PLATFORM = /^(?:(?:runtime|kernels)\/platform\/(?:posix|linux|darwin|windows)|addon\/windows)\//;
 /** Files that every layer may import. */
 const COMMON = new Set(['errors.ts', 'warnings.ts', 'runtime/error.h']);
 for (const file of ['defined.ts', 'known-keys.ts', 'package.ts', 'suggest.ts']) COMMON.add(file);
@@ -76,6 +81,8 @@ function cppViolations(native) {
         found.push(`native/${from} includes ${name}: only native/addon may use Node's headers`);
         continue;
       }
+      if (SYSTEM.test(name) && !PLATFORM.test(from))
+        found.push(`native/${from} includes ${name}: only the folders platform/ may use headers of a system`);
       const target = [join(dirname(file), name), join(native, name)].find((path) => existsSync(path));
       if (!target) continue; // a header of the system, Node or ggml
       const to = slashes(relative(native, normalize(target)));

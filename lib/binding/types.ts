@@ -409,8 +409,14 @@ export interface NativeAddon {
   /** Converts weights into a file. Rejects with FILE_NOT_WRITTEN if writing fails. */
   writeWeights(request: WriteRequest, onProgress?: (done: number, total: number) => void): NativeTask<void>;
   /**
-   * Locks an open file with flock(2), exclusively and without waiting; closing the file releases it. `unsupported`: the
-   * file system has no such locks.
+   * Locks a file exclusively and without waiting, creating it if needed. `unsupported`: the file system has no locks.
+   * Throws FILE_NOT_WRITTEN.
+   * @param byte position of the byte that Windows locks
    */
-  tryLock(descriptor: number): 'locked' | 'busy' | 'unsupported';
+  tryLock(path: string, byte: number): NativeFileLock | 'busy' | 'unsupported';
+}
+
+/** A held lock. It is released by `release`, by garbage collection and by the end of the process. */
+export interface NativeFileLock {
+  release(): void;
 }

@@ -15,7 +15,7 @@ export class ReportedFailure extends Error {
   override readonly name = 'ReportedFailure';
 }
 
-/** Abort reason when SIGINT or SIGTERM ends the program. */
+/** Abort reason when a signal ends the program. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
   /** @param output the output that exists nevertheless, as a clause of the message */
@@ -34,7 +34,7 @@ export function report(error: unknown, verbose: boolean): number {
   const interruption = interruptionOf(error);
   if (interruption) {
     process.stderr.write(`safelight: interrupted, ${interruption.output}\n`);
-    return interruption.signal === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted;
+    return interruption.signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
   }
   process.stderr.write(`safelight: ${sentence(error)}\n`);
   if (verbose) process.stderr.write(`${stack(error)}\n`);

@@ -4,11 +4,10 @@
  */
 import { FINISH } from '../pipelines/finish-signal.js';
 import { EXIT, Interruption } from './failure.js';
-
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+import { STOP_SIGNALS } from './stop-signals.js';
 
 /**
- * Runs `work` with a signal that is aborted by the first SIGINT or SIGTERM. Rejects with `Interruption` if that
+ * Runs `work` with a signal that is aborted by the first of `STOP_SIGNALS`. Rejects with `Interruption` if that
  * ended the work; work that has already finished keeps its result.
  * @param canFinish returns true once there is a partial result to keep: the first SIGINT then aborts with the reason
  *   `'finish'`, see `wasFinished`
@@ -19,7 +18,7 @@ export async function interruptible<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
-    if (controller.signal.aborted) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
+    if (controller.signal.aborted) process.exit(name === 'SIGINT' ? EXIT.interrupted : EXIT.terminated);
     // Starts a new line after the ^C that the terminal prints.
     const lineBreak = process.stderr.isTTY ? '\n' : '';
     const hint = name === 'SIGINT' ? ' (press Ctrl-C again to quit immediately)' : '';
@@ -28,7 +27,7 @@ export async function interruptible<T>(
     process.stderr.write(`${lineBreak}${action}${hint} ...\n`);
     controller.abort(finishes ? FINISH : new Interruption(name));
   };
-  for (const name of SIGNALS) process.on(name, onSignal);
+  for (const name of STOP_SIGNALS) process.on(name, onSignal);
   try {
     return await work(controller.signal);
   } catch (error) {
@@ -36,7 +35,7 @@ export async function interruptible<T>(
       throw wasFinished(controller.signal) ? new Interruption('SIGINT') : controller.signal.reason;
     throw error;
   } finally {
-    for (const name of SIGNALS) process.off(name, onSignal);
+    for (const name of STOP_SIGNALS) process.off(name, onSignal);
   }
 }
 

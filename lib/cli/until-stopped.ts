@@ -1,5 +1,6 @@
-/** Runs a long-lived command until SIGINT or SIGTERM. */
+/** Runs a long-lived command until a signal asks it to stop. */
 import { EXIT } from './failure.js';
+import { STOP_SIGNALS } from './stop-signals.js';
 
 const STOPPING = 'Stopping when the running job has ended (press Ctrl-C again to quit immediately) ...';
 
@@ -14,11 +15,11 @@ export function untilStopped(
   return new Promise((resolve, reject) => {
     let closing = false;
     const stop = (name: NodeJS.Signals): void => {
-      if (closing) process.exit(name === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted);
+      if (closing) process.exit(name === 'SIGINT' ? EXIT.interrupted : EXIT.terminated);
       closing = true;
       say(STOPPING);
       close().then(resolve, reject);
     };
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop);
+    for (const name of STOP_SIGNALS) process.on(name, stop);
   });
 }

@@ -5,11 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream, rmSync, type Stats } from 'node:fs';
-import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { SafelightError } from '../errors.js';
 import { type Destination, destinationOf, notWritten, pathOf } from './destination.js';
+import { removeFile, renameFile } from './replace.js';
 import { isCode, type Write, withStream, writeStdout } from './write-stream.js';
 
 /** Writes the content to an open temporary file, whose path is the second argument. */
@@ -92,7 +93,7 @@ async function replace(
   fill: Fill,
 ): Promise<void> {
   try {
-    await withTemporary(path, fill, existing, (temporary) => rename(temporary, path));
+    await withTemporary(path, fill, existing, (temporary) => renameFile(temporary, path));
   } catch (error) {
     // A writable file in a read-only folder, or a file that is a mount point (a single file mounted into a container).
     if (!existing || !isCode(error, 'EACCES', 'EPERM', 'EBUSY', 'EROFS')) throw error;
@@ -140,7 +141,7 @@ async function withTemporary(
     await place(temporary);
   } finally {
     process.off('exit', forget);
-    await rm(temporary, { force: true });
+    await removeFile(temporary, { force: true });
   }
 }
 
@@ -161,7 +162,7 @@ async function claim(temporary: string, path: string): Promise<void> {
     if (isCode(error, 'EEXIST')) throw error;
     // For file systems without hard links: reserves the name, then renames the file over it.
     await (await open(path, 'wx')).close();
-    await rename(temporary, path);
+    await renameFile(temporary, path);
   }
 }
 

@@ -2,21 +2,10 @@
  * The Hugging Face cache on disk, shared with Python's client: `models--OWNER--NAME/` with `blobs/ETAG`,
  * `refs/REVISION` (contains a commit) and `snapshots/COMMIT/PATH` (links to the blobs).
  */
-import {
-  copyFile,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { copyFile, lstat, mkdir, readdir, readFile, rmdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { SafelightError } from '../errors.js';
+import { removeFile, renameFile } from '../files/replace.js';
 import { isRepositoryId } from './names.js';
 
 const COMMIT = /^[0-9a-f]{40}$/;
@@ -78,7 +67,7 @@ export class RepositoryCache {
     const target = relative(dirname(file), blob);
     await mkdir(dirname(file), { recursive: true });
     const temporary = `${file}.${process.pid}.new`;
-    await rm(temporary, { force: true });
+    await removeFile(temporary, { force: true });
     try {
       await symlink(target, temporary);
     } catch (error) {
@@ -86,7 +75,7 @@ export class RepositoryCache {
         throw error;
       await copyFile(blob, temporary);
     }
-    await rename(temporary, file);
+    await renameFile(temporary, file);
   }
 
   async writeRef(revision: string, commit: string): Promise<void> {
@@ -94,7 +83,7 @@ export class RepositoryCache {
     const path = join(this.folder, 'refs', ...revision.split('/'));
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.${process.pid}.new`, commit);
-    await rename(`${path}.${process.pid}.new`, path);
+    await renameFile(`${path}.${process.pid}.new`, path);
   }
 
   /** Returns the commits of branches and tags. */
@@ -126,12 +115,12 @@ export class RepositoryCache {
   /** Removes a commit, the blobs that only it uses, and its refs. @returns the number of freed bytes */
   async remove(commit: string): Promise<number> {
     const before = await this.bytes();
-    await rm(this.snapshot(commit), { recursive: true, force: true });
+    await removeFile(this.snapshot(commit), { recursive: true, force: true });
     for (const [name, at] of await this.refs())
-      if (at === commit) await rm(join(this.folder, 'refs', ...name.split('/')), { force: true });
+      if (at === commit) await removeFile(join(this.folder, 'refs', ...name.split('/')), { force: true });
     if ((await this.commits()).length === 0) {
-      await rm(this.folder, { recursive: true, force: true });
-      await rm(this.locks, { recursive: true, force: true });
+      await removeFile(this.folder, { recursive: true, force: true });
+      await removeFile(this.locks, { recursive: true, force: true });
       return before;
     }
     await this.removeUnused();
@@ -146,7 +135,7 @@ export class RepositoryCache {
     }
     for (const path of await filesUnder(join(this.folder, 'blobs'))) {
       const stats = await stat(path).catch(() => undefined);
-      if (stats && !used.has(`${stats.dev}:${stats.ino}`)) await rm(path, { force: true });
+      if (stats && !used.has(`${stats.dev}:${stats.ino}`)) await removeFile(path, { force: true });
     }
     await rmdir(join(this.folder, 'blobs')).catch(() => undefined);
   }

@@ -1,9 +1,10 @@
 /** Downloads a model version of Civitai into the models folder, with its public API. */
-import { readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { defined } from '../defined.js';
 import { aborted, invalidOption, SafelightError } from '../errors.js';
+import { renameFile } from '../files/replace.js';
 import { type Checksum, fileHash } from './download/checksum.js';
 import { downloadFailed, HttpFailure, requestJson } from './download/http.js';
 import { withRetries } from './download/retry.js';
@@ -242,5 +243,5 @@ function errorOf(name: string, failure: HttpFailure): SafelightError {
 
 async function writeWhole(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text);
-  await rename(`${path}.new`, path);
+  await renameFile(`${path}.new`, path);
 }

@@ -59,24 +59,34 @@ export function modelsFolder(env: Environment = process.env): string {
   return path(env, env.SAFELIGHT_MODELS || join(dataFolder(env), 'models'));
 }
 
-/** Returns Safelight's data folder: `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`. */
+/**
+ * Returns Safelight's data folder: `$XDG_DATA_HOME/safelight`, or `~/.local/share/safelight`, on Windows
+ * `%LOCALAPPDATA%\\safelight`.
+ */
 export function dataFolder(env: Environment = process.env): string {
-  return join(env.XDG_DATA_HOME || join(homeFolder(env), '.local', 'share'), 'safelight');
+  const folder = isWindows() ? env.LOCALAPPDATA || join(homeFolder(env), 'AppData', 'Local') : undefined;
+  return join(env.XDG_DATA_HOME || folder || join(homeFolder(env), '.local', 'share'), 'safelight');
 }
 
 function home(env: Environment): string {
   return path(env, env.HF_HOME || join(env.XDG_CACHE_HOME || join(homeFolder(env), '.cache'), 'huggingface'));
 }
 
+/** As Python's `expanduser`, which ignores HOME on Windows. */
 function homeFolder(env: Environment): string {
-  return env.HOME || homedir();
+  return (isWindows() ? env.USERPROFILE : env.HOME) || homedir();
 }
 
-/** Expands `~` and `$NAME`, as Python does for these variables. */
+/** Expands `~`, `$NAME` and on Windows `%NAME%`, as Python does for these variables. */
 function path(env: Environment, text: string): string {
-  return text
+  const expanded = text
     .replace(/^~(?=$|[/\\])/, () => homeFolder(env))
     .replace(/\$(?:\{(\w+)\}|(\w+))/g, (match, braced, bare) => env[braced ?? bare] ?? match);
+  return isWindows() ? expanded.replace(/%(\w+)%/g, (match, name) => env[name] ?? match) : expanded;
+}
+
+function isWindows(): boolean {
+  return process.platform === 'win32';
 }
 
 function isTrue(value: string | undefined): boolean {

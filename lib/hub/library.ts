@@ -1,7 +1,8 @@
 /** Lists and removes downloaded models. */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { invalidOption, SafelightError } from '../errors.js';
+import { removeFile } from '../files/replace.js';
 import { RepositoryCache as Cache, cachedRepositories, type RepositoryCache } from './cache.js';
 import { civitaiVersion, infoOf } from './civitai.js';
 import { cacheFolder, checkEnvironment, type Environment, modelsFolder } from './environment.js';
@@ -63,10 +64,10 @@ export async function removeModel(name: string, env: Environment = process.env):
   if (repository && !isFile)
     return removeRepository(new Cache(cacheFolder(env), repository.id), name, repository.revision);
   const { path, bytes } = fileNamed(name, files);
-  await rm(path);
+  await removeFile(path);
   const info = await readFile(infoOf(path), 'utf8').catch(() => '');
   await removeTriggerWords(path, info);
-  await rm(infoOf(path), { force: true });
+  await removeFile(infoOf(path), { force: true });
   return bytes;
 }
 

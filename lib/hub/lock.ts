@@ -1,8 +1,10 @@
-/** Ensures that only one process downloads a file, with flock(2) on the lock file that huggingface_hub uses too. */
-import { type FileHandle, mkdir, open, rm, stat, utimes } from 'node:fs/promises';
+/** Ensures that only one process downloads a file, with a lock on the lock file that huggingface_hub uses too. */
+import { mkdir, open, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { tryLock } from '../binding/file-lock.js';
+import type { NativeFileLock } from '../binding/types.js';
 import { pauseFor, SafelightError } from '../errors.js';
+import { removeFile } from '../files/replace.js';
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined;
@@ -38,9 +40,9 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 async function acquire(path: string, options: LockOptions): Promise<Release> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    const handle = await poll(path, options, () => flocked(path));
-    if (handle !== 'unsupported') return () => handle.close();
-    options.onNote?.(`this file system has no flock(2): '${path}.safelight' is used as the lock`);
+    const lock = await poll(path, options, async () => attempt(path));
+    if (lock !== 'unsupported') return async () => lock.release();
+    options.onNote?.(`this file system has no locks: '${path}.safelight' is used as the lock`);
     return await ownLock(`${path}.safelight`, options);
   } catch (error) {
     options.signal?.throwIfAborted();
@@ -51,25 +53,11 @@ async function acquire(path: string, options: LockOptions): Promise<Release> {
   }
 }
 
-/** Returns the open, locked file; undefined while another process has the lock. */
-async function flocked(path: string): Promise<FileHandle | 'unsupported' | undefined> {
-  const file = await open(path, 'a', 0o664);
+/** Returns undefined while another process has the lock. Does not fail if there is no native binary. */
+function attempt(path: string): NativeFileLock | 'unsupported' | undefined {
   try {
-    const state = attempt(file.fd);
-    // If the previous owner removed the file, the lock is on an unlinked file that other processes do not see.
-    if (state === 'locked' && (await file.stat()).nlink > 0) return file;
-    await file.close();
-    return state === 'unsupported' ? state : undefined;
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
-
-/** Locks without failing if there is no native binary. */
-function attempt(descriptor: number): ReturnType<typeof tryLock> {
-  try {
-    return tryLock(descriptor);
+    const lock = tryLock(path);
+    return lock === 'busy' ? undefined : lock;
   } catch (error) {
     if (error instanceof SafelightError && error.code === 'BINARY_NOT_FOUND') return 'unsupported';
     throw error;
@@ -84,7 +72,7 @@ export async function ownLock(path: string, options: LockOptions): Promise<Relea
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-      if (age > STALE) await rm(path, { force: true });
+      if (age > STALE) await removeFile(path, { force: true });
       return undefined;
     }
   });
@@ -97,7 +85,7 @@ export async function ownLock(path: string, options: LockOptions): Promise<Relea
   touching.unref();
   return async () => {
     clearInterval(touching);
-    await rm(path, { force: true });
+    await removeFile(path, { force: true });
   };
 }
 

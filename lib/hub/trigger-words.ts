@@ -1,6 +1,7 @@
 /** The file next to a LoRA in which A1111 keeps the words for its prompt, filled with Civitai's trained words. */
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { removeFile, renameFile } from '../files/replace.js';
 import { parsedJson } from './json.js';
 
 const KEY = 'activation text';
@@ -22,7 +23,7 @@ export async function writeTriggerWords(path: string, words: readonly string[]):
   const sidecar = sidecarOf(path);
   if (words.length === 0 || (await stat(sidecar).catch(() => undefined))) return;
   await writeFile(`${sidecar}.new`, textOf(words));
-  await rename(`${sidecar}.new`, sidecar);
+  await renameFile(`${sidecar}.new`, sidecar);
 }
 
 /**
@@ -33,7 +34,7 @@ export async function removeTriggerWords(path: string, info: string): Promise<vo
   const { data } = infoSchema.safeParse(parsedJson(info));
   const sidecar = sidecarOf(path);
   const text = await readFile(sidecar, 'utf8').catch(() => undefined);
-  if (data && text === textOf(trimmedWords(data.trainedWords))) await rm(sidecar, { force: true });
+  if (data && text === textOf(trimmedWords(data.trainedWords))) await removeFile(sidecar, { force: true });
 }
 
 function textOf(words: readonly string[]): string {

@@ -2,13 +2,14 @@
  * ComfyUI-GGUF quantizes convolutions and narrow matrices in blocks that span several rows, which no ggml operation
  * accepts. Such weights are converted to f16 in a temporary file that is deleted when loading ends.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WeightPlan, WeightPlanEntry } from '../binding/types.js';
 import { writeWeights } from '../binding/write-weights.js';
 import { sameShape } from '../checkpoint/weights/storage.js';
 import { SafelightError } from '../errors.js';
+import { removeFile } from '../files/replace.js';
 import { elementCount } from '../tensor/shape.js';
 
 interface Options {
@@ -49,7 +50,7 @@ export async function withRowBlocks<T>(
     });
   } finally {
     // If the file is still mapped, the system frees it when the mapping ends.
-    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    await removeFile(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

@@ -1,41 +1,31 @@
 #include "addon/file_lock.h"
 
-#ifndef _WIN32
-#include <sys/file.h>
+#include <memory>
 
-#include <cerrno>
-#endif
+#include "addon/promise_worker.h"
+#include "addon/values/checked.h"
+#include "runtime/platform/file_lock.h"
 
 namespace safelight {
 
-namespace {
-
-#ifdef _WIN32
-
-const char * try_lock(int) {
-    return "unsupported";
-}
-
-#else
-
-const char * try_lock(int descriptor) {
-    int result = 0;
-    do {
-        result = flock(descriptor, LOCK_EX | LOCK_NB);
-    } while (result != 0 && errno == EINTR);
-    if (result == 0) {
-        return "locked";
-    }
-    return errno == EWOULDBLOCK ? "busy" : "unsupported";
-}
-
-#endif
-
-}  // namespace
-
 Napi::Value js_try_lock(const Napi::CallbackInfo & info) {
-    int descriptor = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
-    return Napi::String::New(info.Env(), try_lock(descriptor));
+    Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        auto lock = std::make_shared<file_lock>(to_text(info[0], "the path of a lock"),
+                                                natural(info[1], "the locked byte"));
+        switch (lock->state()) {
+            case lock_state::busy:
+                return Napi::String::New(env, "busy");
+            case lock_state::unsupported:
+                return Napi::String::New(env, "unsupported");
+            case lock_state::locked:
+                break;
+        }
+        Napi::Object out = Napi::Object::New(env);
+        // The function owns the lock, so that garbage collection releases one that was forgotten.
+        out.Set("release", Napi::Function::New(env, [lock](const Napi::CallbackInfo &) { lock->release(); }));
+        return out;
+    });
 }
 
 }  // namespace safelight

@@ -1,8 +1,6 @@
 #include <ggml.h>
 #include <napi.h>
 
-#include <cstdlib>
-
 #include "addon/create_module.h"
 #include "addon/environment.h"
 #include "addon/file_lock.h"
@@ -11,8 +9,10 @@
 #include "addon/values/values.h"
 #include "addon/write_weights.h"
 #include "kernels/kernels.h"
+#include "kernels/processor.h"
 #include "runtime/device/device.h"
 #include "runtime/graph/recorder.h"
+#include "runtime/platform/process.h"
 #include "runtime/threads.h"
 
 // Registers the addon's functions (NativeAddon in lib/binding/types.ts).
@@ -91,7 +91,7 @@ Napi::Value js_busy(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value js_exit(const Napi::CallbackInfo & info) {
-    std::_Exit(info[0].ToNumber().Int32Value());
+    end_process(info[0].ToNumber().Int32Value());
 }
 
 const char * role_name(weight_role role) {
@@ -130,13 +130,17 @@ Napi::Value js_requirements(const Napi::CallbackInfo & info) {
 void silence(ggml_log_level, const char *, void *) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+    // lib/binding/cpu.ts can check it beforehand only where /proc/cpuinfo exists.
+    if (!kernels::is_supported_processor()) {
+        throw Napi::Error::New(env, "this processor has no AVX2, BMI2, FMA or F16C (x86-64-v3)");
+    }
     ggml_log_set(silence, nullptr);
     // On a failed assertion ggml forks this multi-threaded process to print a backtrace; the child processes
     // hang and outlive it.
-    setenv("GGML_NO_BACKTRACE", "1", 0);
+    set_default_variable("GGML_NO_BACKTRACE", "1");
 #ifdef __APPLE__
     // Metal's residency sets assert at exit that every buffer was freed, but process.exit frees none.
-    setenv("GGML_METAL_NO_RESIDENCY", "1", 0);
+    set_default_variable("GGML_METAL_NO_RESIDENCY", "1");
 #endif
     environment::create(env);
     exports.Set("version", Napi::Function::New(env, version, "version"));

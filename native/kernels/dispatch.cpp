@@ -2,12 +2,9 @@
 #include <cstring>
 
 #include "kernels/kernels.h"
-
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#elif defined(__aarch64__) && defined(__APPLE__)
-#include <sys/sysctl.h>
-#endif
+#include "kernels/platform/arm_features.h"
+#include "kernels/processor.h"
+#include "kernels/x86_features.h"
 
 namespace safelight::kernels {
 
@@ -43,37 +40,20 @@ namespace {
 
 #if defined(__x86_64__)
 bool has_avx2() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const x86_features & has = processor_features();
+    return has.avx2 && has.fma && has.f16c;
 }
 bool has_avxvnni() {
-    return has_avx2() && __builtin_cpu_supports("avxvnni");
+    return has_avx2() && processor_features().avxvnni;
 }
 bool has_avx512() {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return has_avx2() && processor_features().avx512;
 }
 bool has_avx512vnni() {
-    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+    return has_avx512() && processor_features().avx512vnni;
 }
 bool has_avx512bf16() {
-    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
-}
-#elif defined(__aarch64__)
-// Instructions for products of bf16 and of int8 numbers (Armv8.6).
-bool has_bf16_and_i8mm() {
-#if defined(__linux__)
-    constexpr unsigned long i8mm = 1UL << 13, bf16 = 1UL << 14;  // of asm/hwcap.h
-    return (getauxval(AT_HWCAP2) & (i8mm | bf16)) == (i8mm | bf16);
-#elif defined(__APPLE__)
-    const auto has = [](const char * name) {
-        int value = 0;
-        size_t size = sizeof value;
-        return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
-    };
-    return has("hw.optional.arm.FEAT_BF16") && has("hw.optional.arm.FEAT_I8MM");
-#else
-    return false;
-#endif
+    return has_avx512vnni() && processor_features().avx512bf16;
 }
 #endif
 bool always() {
@@ -100,6 +80,14 @@ const candidate candidates[] = {
 };
 
 }  // namespace
+
+bool is_supported_processor() {
+#if defined(__x86_64__)
+    return has_avx2() && processor_features().bmi2;
+#else
+    return true;
+#endif
+}
 
 const table * find(const char * name) {
     for (const candidate & each : candidates) {

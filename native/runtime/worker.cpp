@@ -1,25 +1,17 @@
 #include "runtime/worker.h"
 
-#include "runtime/error.h"
+#include <utility>
 
 namespace safelight {
 
 namespace {
-// ggml visits a graph recursively, thousands of nodes deep; the default stacks of musl and macOS are too
-// small.
+// ggml visits a graph recursively, thousands of nodes deep; the default stacks of musl, macOS and
+// Windows are too small.
 constexpr size_t stack_bytes = 16u << 20;
 }  // namespace
 
-worker::worker(std::function<void(worker *)> at_exit) : at_exit_(std::move(at_exit)) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, stack_bytes);
-    int failed = pthread_create(&thread_, &attributes, main, this);
-    pthread_attr_destroy(&attributes);
-    if (failed != 0) {
-        throw error("OUT_OF_MEMORY", "The system cannot create more threads");
-    }
-}
+worker::worker(std::function<void(worker *)> at_exit)
+    : at_exit_(std::move(at_exit)), thread_(stack_bytes, [this] { work(); }) {}
 
 worker::~worker() {
     close();
@@ -47,15 +39,7 @@ void worker::close() {
 }
 
 void worker::join() {
-    if (!joined_) {
-        pthread_join(thread_, nullptr);
-        joined_ = true;
-    }
-}
-
-void * worker::main(void * self) {
-    static_cast<worker *>(self)->work();
-    return nullptr;
+    thread_.join();
 }
 
 void worker::work() {

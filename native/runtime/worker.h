@@ -1,11 +1,11 @@
 #pragma once
 
-#include <pthread.h>
-
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
+
+#include "runtime/platform/thread.h"
 
 namespace safelight {
 
@@ -24,15 +24,14 @@ class worker {
     void join();   // requires close(); may be called twice, on one thread
 
   private:
-    static void * main(void * self);
     void work();
 
     std::function<void(worker *)> at_exit_;
     std::mutex guard_;
     std::condition_variable changed_;
     std::deque<std::function<void()>> tasks_;
-    bool closed_ = false, joined_ = false;
-    pthread_t thread_;
+    bool closed_ = false;
+    thread thread_;  // last, because it uses the other members
 };
 
 }  // namespace safelight

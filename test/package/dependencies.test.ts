@@ -11,6 +11,8 @@ it('accepts imports of lower layers, of the same folder and of errors.ts', () =>
     'native/addon/a.cpp': '#include "napi.h"\n#include "models/m.h"\n#include "runtime/r.h"',
     'native/models/m.h': '#include "../runtime/r.h"\n#include "ggml.h"\n#include <vector>',
     'native/runtime/r.h': '',
+    'native/runtime/platform/posix/f.cpp': '#include <sys/mman.h>',
+    'native/kernels/platform/windows/f.cpp': '#include <windows.h>',
   });
   expect(violations(folder)).toEqual([]);
 });
@@ -72,6 +74,12 @@ it.each([
     { 'native/models/m.cpp': '#include <napi.h>' },
     'only native/addon may use',
   ],
+  [
+    'of a system outside the folders platform/',
+    { 'native/runtime/weights/w.cpp': '#include <sys/mman.h>' },
+    'only the folders platform/',
+  ],
+  ['of Windows in a shared file', { 'native/runtime/platform/p.h': '#include <windows.h>' }, 'platform/'],
 ])('rejects an include %s', (_name, files, reason) => {
   const found = violations(packageOf(files as Record<string, string>));
   expect(found).toHaveLength(1);

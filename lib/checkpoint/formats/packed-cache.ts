@@ -4,12 +4,13 @@
  * files therefore never match.
  */
 import { createHash } from 'node:crypto';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { PackedWeights, WeightPlan } from '../../binding/types.js';
 import { SafelightError, throwIfAborted } from '../../errors.js';
 import { fileError, openRegular, readFully } from '../../files/read.js';
+import { removeFile } from '../../files/replace.js';
 import {
   type PackedHeader,
   type PackedLayout,
@@ -26,9 +27,16 @@ const PIECE = 2 ** 22;
 /** Age in milliseconds after which an unfinished file is considered abandoned. */
 const ABANDONED = 3600 * 1000;
 
-/** Returns `$SAFELIGHT_CACHE/packed`, else `$XDG_CACHE_HOME/safelight/packed`, else `~/.cache/safelight/packed`. */
+/**
+ * Returns `$SAFELIGHT_CACHE/packed`, else `$XDG_CACHE_HOME/safelight/packed`, else `~/.cache/safelight/packed`, on Windows
+ * `%LOCALAPPDATA%\safelight\cache\packed`.
+ */
 export function packedFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const cache = env.SAFELIGHT_CACHE || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'safelight');
+  const windows = process.platform === 'win32' && env.LOCALAPPDATA;
+  const folder = windows
+    ? join(windows, 'safelight', 'cache')
+    : join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'safelight');
+  const cache = env.SAFELIGHT_CACHE || folder;
   return join(cache, 'packed');
 }
 
@@ -130,8 +138,9 @@ export async function cleanPacked(): Promise<string[]> {
 /** Removes one packed file. @throws FILE_NOT_WRITTEN */
 export async function removePackedFile(path: string): Promise<void> {
   try {
-    await rm(path, { force: true });
+    await removeFile(path, { force: true });
   } catch (error) {
+    if (error instanceof SafelightError) throw error;
     throw new SafelightError('FILE_NOT_WRITTEN', `Cannot remove '${path}': ${(error as Error).message}`, {
       cause: error,
     });

@@ -1,6 +1,7 @@
 /** State of a file that is downloaded in parts, stored next to it for resumption. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { removeFile, renameFile } from '../../files/replace.js';
 import { parsedJson } from '../json.js';
 
 /** Bytes per part; the last one is shorter. */
@@ -69,11 +70,11 @@ export class Parts {
   async save(): Promise<void> {
     const { size, tag, done } = this;
     await writeFile(`${this.path}.new`, JSON.stringify({ version: 1, size, tag, part: PART, done }));
-    await rename(`${this.path}.new`, this.path);
+    await renameFile(`${this.path}.new`, this.path);
   }
 
   async forget(): Promise<void> {
-    await rm(this.path, { force: true });
+    await removeFile(this.path, { force: true });
   }
 
   private part(index: number): Part {

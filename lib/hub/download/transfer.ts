@@ -2,9 +2,10 @@
  * Downloads one file in parallel parts, with resumption and verification; the file gets its name only once it is
  * complete.
  */
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { onAbort, SafelightError } from '../../errors.js';
+import { removeFile, renameFile } from '../../files/replace.js';
 import { type Checksum, fileHash } from './checksum.js';
 import { type Answer, downloadFailed, HttpFailure, request } from './http.js';
 import { type Part, Parts } from './parts.js';
@@ -66,11 +67,11 @@ export async function transfer(file: Transfer, connection: Connection): Promise<
         break;
       } catch (error) {
         if (!(error instanceof Mismatch)) throw error;
-        await rm(partial, { force: true });
+        await removeFile(partial, { force: true });
         if (attempt === 2) throw mismatch(file, error);
       }
     }
-    await rename(partial, file.path);
+    await renameFile(partial, file.path);
   } catch (error) {
     connection.signal?.throwIfAborted();
     if (error instanceof HttpFailure) {

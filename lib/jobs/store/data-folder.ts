@@ -2,9 +2,10 @@
  * Data folder with the files of jobs: results in `jobs/ID/NAME` and images of requests in `jobs/ID/inputs/NAME`.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError } from '../../errors.js';
+import { removeFile, renameFile } from '../../files/replace.js';
 import { isId } from '../id.js';
 
 const NAME = /^[a-z0-9][a-z0-9.-]{0,63}$/;
@@ -59,7 +60,7 @@ export class DataFolder {
     if (!isId(id)) return;
     // Retried in case a file is written in the meantime.
     const retries = { maxRetries: 5, retryDelay: 20 };
-    await rm(join(this.path, 'jobs', id), { recursive: true, force: true, ...retries });
+    await removeFile(join(this.path, 'jobs', id), { recursive: true, force: true, ...retries });
   }
 
   /** Returns undefined for an invalid id or name. */
@@ -85,9 +86,9 @@ export class DataFolder {
     try {
       await mkdir(folder, { recursive: true });
       await writeFile(part, data, { flush: true });
-      await rename(part, path);
+      await renameFile(part, path);
     } catch (error) {
-      await rm(part, { force: true }).catch(() => undefined);
+      await removeFile(part, { force: true }).catch(() => undefined);
       throw notWritten(path, error);
     }
   }

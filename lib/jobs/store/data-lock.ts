@@ -1,7 +1,7 @@
 /**
- * Lock of a data folder, which only one process may use at a time: flock(2) on a file in the folder that names the
- * process.
+ * Lock of a data folder, which only one process may use at a time: a locked file in the folder that names the process.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ import { ownLock } from '../../hub/lock.js';
 const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
+/** Position of the byte that Windows locks: behind the note, which other processes must be able to read. */
+const LOCKED_BYTE = 2 ** 32;
 
 interface Holder {
   readonly pid: number;
@@ -32,7 +34,7 @@ export class DataLock {
   ) {}
 
   /**
-   * Acquires the lock. It is tied to the open file, so that it is released however the process ends.
+   * Acquires the lock. The system releases it however the process ends.
    * @param patience milliseconds to wait for another process that is about to end; default 2000
    * @throws DATA_IN_USE with the process that holds it, FILE_NOT_WRITTEN
    */
@@ -41,8 +43,9 @@ export class DataLock {
     const holder = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
     let file: FileHandle | undefined;
     try {
-      file = await open(path, 'a+', 0o644);
-      const release = await waitForLock(file, path, patience);
+      // Not in append mode, in which Windows does not truncate files.
+      file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+      const release = await waitForLock(path, patience);
       if (!release) throw inUse(folder, await readNote(file));
       const lock = new DataLock(file, release, holder);
       await lock.note({});
@@ -64,7 +67,7 @@ export class DataLock {
   async note(more: Pick<Holder, 'url'>): Promise<void> {
     try {
       await this.file.truncate();
-      await this.file.appendFile(`${JSON.stringify({ ...this.holder, ...more })}\n`);
+      await this.file.write(`${JSON.stringify({ ...this.holder, ...more })}\n`, 0);
     } catch {
       // Other processes are still refused, without details of this one.
     }
@@ -78,18 +81,13 @@ export class DataLock {
 }
 
 /** Waits for the lock. Returns a function that releases it; undefined if another process holds it. */
-async function waitForLock(
-  file: FileHandle,
-  path: string,
-  patience: number,
-): Promise<(() => Promise<void>) | undefined> {
+async function waitForLock(path: string, patience: number): Promise<(() => Promise<void>) | undefined> {
   const until = Date.now() + patience;
   for (;;) {
-    const state = tryLock(file.fd);
-    if (state === 'locked') return async () => undefined; // closing the file releases the lock
-    if (state === 'unsupported') {
-      // Fallback for file systems and platforms without flock(2): a separate lock file that is touched while
-      // held.
+    const lock = tryLock(path, LOCKED_BYTE);
+    if (typeof lock === 'object') return async () => lock.release();
+    if (lock === 'unsupported') {
+      // Fallback for file systems without locks: a separate lock file that is touched while held.
       return ownLock(`${path}.safelight`, { signal: AbortSignal.timeout(PATIENCE) }).catch(() => undefined);
     }
     if (Date.now() > until) return undefined;

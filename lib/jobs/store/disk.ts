@@ -3,9 +3,10 @@
  * the server keeps running but accepts no jobs.
  */
 import { statfsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SafelightError } from '../../errors.js';
+import { removeFile } from '../../files/replace.js';
 
 /** Free bytes below which no job is accepted: enough for its record and one or two images. */
 const MIN_FREE = 256 * 1024;
@@ -70,13 +71,13 @@ export class DiskWatch {
     const probe = join(this.folder, '.probe');
     try {
       await writeFile(probe, Buffer.alloc(MIN_FREE / 4));
-      await rm(probe);
+      await removeFile(probe);
       this.failure = undefined;
       this.onRecovery();
     } catch (error) {
       this.failed(error);
     } finally {
-      await rm(probe, { force: true }).catch(() => undefined);
+      await removeFile(probe, { force: true }).catch(() => undefined);
     }
   }
 }

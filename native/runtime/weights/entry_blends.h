@@ -3,7 +3,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "runtime/weights/mapped_file.h"
+#include "runtime/platform/mapped_file.h"
 #include "runtime/weights/weight_writer.h"
 
 namespace safelight {

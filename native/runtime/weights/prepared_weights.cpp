@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "runtime/error.h"
+#include "runtime/platform/output_file.h"
 #include "runtime/threads.h"
-#include "runtime/weights/output_file.h"
 
 namespace safelight {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "runtime/cancel.h"
-#include "runtime/weights/mapped_file.h"
+#include "runtime/platform/mapped_file.h"
 
 namespace safelight {
 

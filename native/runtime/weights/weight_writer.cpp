@@ -8,10 +8,10 @@
 #include <mutex>
 
 #include "runtime/graph/shape.h"
+#include "runtime/platform/mapped_file.h"
+#include "runtime/platform/output_file.h"
 #include "runtime/threads.h"
 #include "runtime/weights/convert.h"
-#include "runtime/weights/mapped_file.h"
-#include "runtime/weights/output_file.h"
 
 namespace safelight {
 

@@ -10,7 +10,7 @@
 #include "ggml-backend.h"
 #include "runtime/cancel.h"
 #include "runtime/graph/graph.h"
-#include "runtime/weights/mapped_file.h"
+#include "runtime/platform/mapped_file.h"
 #include "runtime/weights/weight_buffer.h"
 #include "runtime/weights/weight_plan.h"
 

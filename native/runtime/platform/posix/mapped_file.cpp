@@ -1,4 +1,4 @@
-#include "runtime/weights/mapped_file.h"
+#include "runtime/platform/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "runtime/error.h"
-#include "runtime/memory.h"
+#include "runtime/platform/posix/unmap.h"
 
 namespace safelight {
 

@@ -17,10 +17,8 @@ class output_file {
     void write(const std::byte * bytes, size_t count, uint64_t at) const;
 
   private:
-    [[noreturn]] void fail() const;
-
     std::string path_;
-    int fd_;
+    intptr_t file_;  // descriptor or HANDLE
 };
 
 }  // namespace safelight

@@ -1,14 +1,13 @@
 #pragma once
 
-// Included before ggml-cpu.c (see CMakeLists.txt), which is C. ggml's threads wait for each other by
-// spinning. With more threads than free cores (two modules running at once, or a busy machine), a spinning
-// thread occupies the core that the thread it waits for needs, until the system preempts it, and runs become
-// a hundred times slower. This header makes a thread that has spun for a few microseconds yield its core.
+// Included before ggml-cpu.c, which is C, and after the platform's ggml_yield.h (see CMakeLists.txt). ggml's
+// threads wait for each other by spinning. With more threads than free cores (two modules running at once, or
+// a busy machine), a spinning thread occupies the core that the thread it waits for needs, until the system
+// preempts it, and runs become a hundred times slower. This header makes a thread that has spun for a few
+// microseconds yield its core.
 //
 // ggml defines `ggml_thread_cpu_relax(void)` and calls `ggml_thread_cpu_relax()`: the macro argument
 // distinguishes the definition from the calls.
-
-#include <sched.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -23,7 +22,7 @@ static inline void safelight_relax(void) {
     static _Thread_local unsigned spins;
     SAFELIGHT_PAUSE();
     if (++spins % 256 == 0) {
-        sched_yield();
+        SAFELIGHT_YIELD();
     }
 }
 

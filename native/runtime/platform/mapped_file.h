@@ -7,7 +7,8 @@
 namespace safelight {
 
 // A file mapped into memory for reading. If another process truncates the file while it is mapped, SIGBUS
-// ends this process. Replace model files by renaming; do not rewrite them in place.
+// ends this process. Replace model files by renaming; do not rewrite them in place. Windows refuses to
+// truncate or replace a mapped file.
 class mapped_file {
   public:
     explicit mapped_file(const std::string & path);  // throws FILE_NOT_FOUND or INVALID_FILE

@@ -1,0 +1,5 @@
+#pragma once
+
+#include <sched.h>
+
+#define SAFELIGHT_YIELD() sched_yield()
