@@ -2,9 +2,9 @@
 /**
  * Compiles the binaries of a platform package into prebuilds/PLATFORM, with CMake in .build/prebuild/PLATFORM.
  *
- *   node scripts/prebuild.mjs PLATFORM [--werror]
+ *   node scripts/prebuild.mjs [PLATFORM] [--werror]
  *
- * PLATFORM is a folder of prebuilds/. Linux on glibc needs Debian's g++ or g++-aarch64-linux-gnu, musl and Windows need Python
+ * PLATFORM is a folder of prebuilds/, by default that of this system. Linux on glibc needs Debian's g++ or g++-aarch64-linux-gnu, musl and Windows need Python
  * with pip, which installs Zig, and macOS and GPU backends for Windows are compiled on these systems. docs/platforms.md
  * describes the binaries.
  */
@@ -15,40 +15,54 @@ import { dirname, join } from 'node:path';
 import { root } from './files.mjs';
 import { writeStubs } from './prebuild/glibc.mjs';
 import { inspect } from './prebuild/inspect.mjs';
-import { binaryFile, cmakeSystem, glibcFloor, platforms } from './prebuild/platforms.mjs';
-import { fail, run } from './prebuild/run.mjs';
+import { binaryFile, cmakeSystem, glibcFloor, macosFloor, platforms } from './prebuild/platforms.mjs';
+import { fail, run, runMain } from './prebuild/run.mjs';
 import { zigTools } from './prebuild/zig.mjs';
 
 const require = createRequire(import.meta.url);
-const name = process.argv[2] ?? '';
-const platform = platforms[name];
-if (!Object.hasOwn(platforms, name) || !platform)
-  fail(`usage: node scripts/prebuild.mjs ${Object.keys(platforms).join('|')} [--werror]`);
-if (platform.compiler === 'host' && process.platform !== platform.os)
-  fail(`${name} is compiled on ${platform.os}, received ${process.platform}`);
-if (platform.compiler !== 'host' && process.platform !== 'linux')
-  fail(`${name} is compiled on linux, received ${process.platform}`);
-
+const name = process.argv.slice(2).find((argument) => !argument.startsWith('--')) ?? hostPlatform();
 /** Shared by the binaries of the platform. */
 const shared = join(root, '.build/prebuild', name);
-const headers = packageFolder('node-api-headers');
-for (const binary of platform.binaries) build(binary);
+await runMain(() => {
+  const platform = chosenPlatform();
+  for (const binary of platform.binaries) build(platform, binary);
+});
 
-/** @param {typeof platform.binaries[number]} binary */
-function build(binary) {
+/** Returns the platform of this system, such as linuxmusl-x64. */
+function hostPlatform() {
+  const glibc =
+    'glibcVersionRuntime' in /** @type {{ header: object }} */ (process.report.getReport()).header;
+  return `${process.platform}${process.platform === 'linux' && !glibc ? 'musl' : ''}-${process.arch}`;
+}
+
+function chosenPlatform() {
+  const platform = platforms[name];
+  if (!Object.hasOwn(platforms, name) || !platform)
+    return fail(`usage: node scripts/prebuild.mjs [${Object.keys(platforms).join('|')}] [--werror]`);
+  const builder = platform.compiler === 'host' ? platform.os : 'linux';
+  if (process.platform !== builder) fail(`${name} is compiled on ${builder}, received ${process.platform}`);
+  return platform;
+}
+
+/**
+ * Compiles a binary and copies it into the platform's package.
+ * @param {import('./prebuild/platforms.mjs').Platform} platform
+ * @param {import('./prebuild/platforms.mjs').Platform['binaries'][number]} binary
+ */
+function build(platform, binary) {
   const folder = binary === 'cpu' ? shared : `${shared}-${binary}`;
   discardForeignCache(folder);
   const variables = {
     CMAKE_BUILD_TYPE: 'Release',
     CMAKE_LIBRARY_OUTPUT_DIRECTORY: join(folder, 'out'),
-    CMAKE_JS_INC: `${join(headers, 'include')};${packageFolder('node-addon-api')}`,
+    CMAKE_JS_INC: `${join(packageFolder('node-api-headers'), 'include')};${packageFolder('node-addon-api')}`,
     SAFELIGHT_WERROR: process.argv.includes('--werror') ? 'ON' : 'OFF',
     ...(binary === 'cpu' ? {} : { [`SAFELIGHT_${binary.toUpperCase()}`]: 'ON' }),
     // ggml would otherwise compile for all generations of GPUs.
     ...(binary === 'cuda' && process.env.CUDAARCHS
       ? { CMAKE_CUDA_ARCHITECTURES: process.env.CUDAARCHS }
       : {}),
-    ...compiler(),
+    ...compiler(platform),
   };
   const flags = Object.entries(variables).map(([key, value]) => `-D${key}=${value}`);
   run('cmake', ['-S', root, '-B', folder, ...flags], 'configuring');
@@ -60,8 +74,12 @@ function build(binary) {
   console.log(`${to}: ${(statSync(to).size / 1e6).toFixed(1)} MB, ${inspect(to, platform)}`);
 }
 
-/** Returns the CMake variables that select the compiler. @returns {Record<string, string>} */
-function compiler() {
+/**
+ * Returns the CMake variables that select the compiler.
+ * @param {import('./prebuild/platforms.mjs').Platform} platform
+ * @returns {Record<string, string>}
+ */
+function compiler(platform) {
   const { system, processor } = cmakeSystem(platform);
   const { triple } = platform;
   if (platform.compiler === 'gcc') {
@@ -84,11 +102,11 @@ function compiler() {
     };
   }
   if (platform.os === 'darwin')
-    // macOS 13.5 is the oldest version on which Node.js 20's and 22's binaries run.
     return {
+      CMAKE_SYSTEM_NAME: system, // without it, CMake replaces the processor by that of this machine
       CMAKE_OSX_ARCHITECTURES: triple,
       CMAKE_SYSTEM_PROCESSOR: triple,
-      CMAKE_OSX_DEPLOYMENT_TARGET: '13.5',
+      CMAKE_OSX_DEPLOYMENT_TARGET: macosFloor,
     };
   return {};
 }

@@ -89,7 +89,9 @@ export function writeStubs(triple, floor, folder) {
   };
   const loader = triple.startsWith('aarch64') ? 'ld-linux-aarch64.so.1' : 'ld-linux-x86-64.so.2';
   const libc = versionedSymbols(`${triple}-readelf`, find('libc.so.6'));
-  const merged = new Set(libc.filter((it) => it.isDefault && it.version === 'GLIBC_2.34').map((it) => it.name));
+  const merged = new Set(
+    libc.filter((it) => it.isDefault && it.version === 'GLIBC_2.34').map((it) => it.name),
+  );
   /** @type {Map<string, VersionedSymbol[]>} */
   const libraries = new Map();
   for (const symbol of symbolsUpTo(libc, floor)) {

@@ -9,15 +9,15 @@ import { fail, output } from './run.mjs';
 /** Libraries that every system of a kind has. CUDA's and Vulkan's come with the driver or the toolkit. */
 const allowed = {
   glibc:
-    /^(?:lib(?:c\.so\.6|m\.so\.6|pthread\.so\.0|dl\.so\.2)|ld-linux-.*|libvulkan\.so\.1|libcuda\.so\.1|libcublas\.so\.\d+)$/,
+    /^(?:lib(?:c\.so\.6|m\.so\.6|pthread\.so\.0|dl\.so\.2)|ld-linux-.*|libvulkan\.so\.1|libcuda\.so\.1|lib(?:cudart|cublas|cublasLt)\.so\.\d+)$/,
   musl: /^libc\.so$/,
   // The universal C runtime is part of Windows since version 10.
   windows: /^(?:kernel32|kernelbase|advapi32|ntdll|bcrypt|user32|api-ms-win-(?:crt|core)-[a-z0-9-]+)\.dll$/i,
 };
 
 /**
- * Ends the process with a message if a binary has the wrong format or processor, or needs a library or glibc version that
- * its platform may lack. Returns a description of what it needs.
+ * Throws if a binary has the wrong format or processor, or needs a library or glibc version that its platform may lack.
+ * Returns a description of what it needs.
  * @param {string} file
  * @param {import('./platforms.mjs').Platform} platform
  */

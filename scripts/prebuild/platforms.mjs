@@ -14,7 +14,15 @@
 /** Newest glibc version whose symbols a Linux binary may use: that of Debian 10, RHEL 8 and Node.js's own binaries. */
 export const glibcFloor = '2.28';
 
-const linux64 = /** @type {const} */ ({ os: 'linux', arch: 'x64', compiler: 'gcc', triple: 'x86_64-linux-gnu' });
+/** Oldest macOS that the binaries load on: that of Node.js 22. */
+export const macosFloor = '11.0';
+
+const linux64 = /** @type {const} */ ({
+  os: 'linux',
+  arch: 'x64',
+  compiler: 'gcc',
+  triple: 'x86_64-linux-gnu',
+});
 const windows64 = /** @type {const} */ ({
   os: 'win32',
   arch: 'x64',
@@ -25,8 +33,20 @@ const windows64 = /** @type {const} */ ({
 /** @type {Record<string, Platform>} */
 export const platforms = {
   'linux-x64': { ...linux64, binaries: ['cpu'] },
-  'linux-arm64': { os: 'linux', arch: 'arm64', compiler: 'gcc', triple: 'aarch64-linux-gnu', binaries: ['cpu'] },
-  'linuxmusl-x64': { os: 'linux', arch: 'x64', compiler: 'zig', triple: 'x86_64-linux-musl', binaries: ['cpu'] },
+  'linux-arm64': {
+    os: 'linux',
+    arch: 'arm64',
+    compiler: 'gcc',
+    triple: 'aarch64-linux-gnu',
+    binaries: ['cpu'],
+  },
+  'linuxmusl-x64': {
+    os: 'linux',
+    arch: 'x64',
+    compiler: 'zig',
+    triple: 'x86_64-linux-musl',
+    binaries: ['cpu'],
+  },
   'linuxmusl-arm64': {
     os: 'linux',
     arch: 'arm64',

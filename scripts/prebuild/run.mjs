@@ -3,14 +3,23 @@
 import { spawnSync } from 'node:child_process';
 import { root } from '../files.mjs';
 
-/** Prints a message and ends the process with exit code 1. @param {string} message @returns {never} */
+/** Throws an error. @param {string} message @returns {never} */
 export function fail(message) {
-  console.error(message);
-  process.exit(1);
+  throw new Error(message);
+}
+
+/** Runs a script. If it throws, prints the message and sets the exit code 1. @param {() => void | Promise<void>} main */
+export async function runMain(main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
 }
 
 /**
- * Runs a program with this process's output. Ends this process if the program fails.
+ * Runs a program with this process's output. Throws if the program fails.
  * @param {string} program
  * @param {string[]} args
  * @param {string} what for the message, such as `installing Zig`
@@ -22,7 +31,7 @@ export function run(program, args, what) {
 }
 
 /**
- * Returns the standard output of a program. Ends this process if the program fails.
+ * Returns the standard output of a program. Throws if the program fails.
  * @param {string} program
  * @param {string[]} args
  */

@@ -6,7 +6,8 @@ list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES SAFELIGHT_SYSTEM SAFELIGHT_PROC
 foreach(language C CXX)
   set(CMAKE_${language}_COMPILER_AR ${SAFELIGHT_ZIG}/ar)
   set(CMAKE_${language}_COMPILER_RANLIB ${SAFELIGHT_ZIG}/ranlib)
-  set(CMAKE_${language}_FLAGS_INIT "-fno-sanitize=all")  # Zig's default for C is a sanitizer that traps
+  # Zig's default for C is a sanitizer that traps. Without -O2 it would compile its runtime once more, for CMake's checks.
+  set(CMAKE_${language}_FLAGS_INIT "-fno-sanitize=all -O2")
   set(CMAKE_${language}_LINKER_DEPFILE_SUPPORTED OFF)
 endforeach()
 set(CMAKE_C_COMPILER ${SAFELIGHT_ZIG}/cc)

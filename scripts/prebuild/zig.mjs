@@ -34,9 +34,11 @@ export function zigTools(triple) {
   const program = zig();
   const folder = join(root, '.build/zig', triple);
   mkdirSync(folder, { recursive: true });
+  // Programs for musl are static by default: Zig would compile all of musl for the programs of CMake's checks.
+  const target = triple.endsWith('musl') ? `${triple} -dynamic` : triple;
   for (const [name, call] of Object.entries({
-    cc: `cc -target ${triple}`,
-    'c++': `c++ -target ${triple}`,
+    cc: `cc -target ${target}`,
+    'c++': `c++ -target ${target}`,
     ar: 'ar',
     ranlib: 'ranlib',
     rc: 'rc',

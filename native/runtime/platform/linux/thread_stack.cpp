@@ -1,6 +1,6 @@
-// musl gives a thread 128 KiB of stack, glibc 8 MiB. The linker redirects the addon's calls of pthread_create, including
-// those of ggml and of std::thread, to this function (--wrap in CMakeLists.txt), which changes no other thread of the
-// process.
+// musl gives a thread 128 KiB of stack, glibc 8 MiB. The linker redirects the addon's calls of
+// pthread_create, including those of ggml and of std::thread, to this function (--wrap in CMakeLists.txt),
+// which changes no other thread of the process.
 #if defined(__linux__) && defined(SAFELIGHT_WRAP_PTHREAD_CREATE)
 
 #include <pthread.h>
