@@ -92,7 +92,7 @@ describe.skipIf(missing)(`the Windows binary${missing ? ` (skipped: ${missing})`
     const script = windowsPath(join(root, 'test/support/windows-locks.mjs'));
     const { status, stderr } = runWindowsNode([
       script,
-      windowsPath(join(project, 'dist')),
+      windowsPath(join(root, '.build/lib')), // dist/ is bundled
       windowsPath(data),
     ]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

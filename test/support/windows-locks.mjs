@@ -2,7 +2,7 @@
  * Runs in Node.js for Windows (test/package/windows.test.ts): one process holds the lock of a data folder and a plain lock, the
  * other is refused, ends the first and acquires them. Writes what happened as JSON, because wine has no pipes.
  *
- *   node windows-locks.mjs DIST FOLDER [hold]
+ *   node windows-locks.mjs COMPILED FOLDER [hold]
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,9 +10,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const [dist = '', folder = '', hold] = process.argv.slice(2);
+const [compiled = '', folder = '', hold] = process.argv.slice(2);
 /** @param {string} name */
-const load = (name) => import(pathToFileURL(join(dist, name)).href);
+const load = (name) => import(pathToFileURL(join(compiled, name)).href);
 const { DataLock } = await load('jobs/store/data-lock.js');
 const { tryLock } = await load('binding/file-lock.js');
 const plain = join(folder, 'plain.lock');
@@ -24,7 +24,7 @@ if (hold) {
   await sleep(300_000);
   console.error(locks); // keeps them from the garbage collector
 }
-const child = spawn(process.execPath, [fileURLToPath(import.meta.url), dist, folder, 'hold'], {
+const child = spawn(process.execPath, [fileURLToPath(import.meta.url), compiled, folder, 'hold'], {
   stdio: 'ignore',
 });
 while (!existsSync(held)) await sleep(50);

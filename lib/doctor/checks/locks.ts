@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defined } from '../../defined.js';
 import { filesUnder } from '../../hub/cache.js';
+import { LOCKED_BYTE } from '../../jobs/store/data-lock.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result, warning } from '../finding.js';
 import { usedFolder } from '../folders.js';
@@ -72,7 +73,7 @@ async function dataOwner(environment: DoctorEnvironment, path: string): Promise<
   const { pid, host, url } = note;
   const who = [`process ${pid}`, host && host !== hostname() && `on ${host}`, url && `at ${url}`];
   const owner = who.filter(Boolean).join(' ');
-  const state = await flockState(environment, path);
+  const state = await lockState(environment, path);
   const data = { path, ...note, state };
   if (state === 'busy') return [ok(`The data folder is in use by ${owner}`, { data })];
   if (state === 'locked')
@@ -95,16 +96,16 @@ export async function readNote(path: string): Promise<LockNote | undefined> {
 }
 
 const TRY_LOCK = `
-const [file, path] = process.argv.slice(1);
-const descriptor = require('node:fs').openSync(path, 'r+');
-console.log(require(file).tryLock(descriptor));
+const [file, path, byte] = process.argv.slice(1);
+const lock = require(file).tryLock(path, Number(byte));
+console.log(typeof lock === 'object' ? 'locked' : lock);
 process.exit(0);
 `;
 
 /** Tries the lock in a child process, whose end releases it; undefined without a native binary. */
-async function flockState(environment: DoctorEnvironment, path: string): Promise<string | undefined> {
+async function lockState(environment: DoctorEnvironment, path: string): Promise<string | undefined> {
   const file = await loadingBinary(environment);
   if (file === undefined) return undefined;
-  const { stdout } = await runNode(['-e', TRY_LOCK, file, path], 5000);
+  const { stdout } = await runNode(['-e', TRY_LOCK, file, path, `${LOCKED_BYTE}`], 5000);
   return /locked|busy|unsupported/.exec(stdout)?.[0];
 }

@@ -15,7 +15,7 @@ const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
 /** Position of the byte that Windows locks: behind the note, which other processes must be able to read. */
-const LOCKED_BYTE = 2 ** 32;
+export const LOCKED_BYTE = 2 ** 32;
 
 interface Holder {
   readonly pid: number;
