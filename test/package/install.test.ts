@@ -191,19 +191,7 @@ describe.skipIf(skip)('the packed packages', () => {
     const dependencies = Object.fromEntries(
       packed.map(({ name, filename }) => [name, `file:../${basename(filename)}`]),
     );
-    const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
-    const packages: Record<string, object> = { '': { dependencies } };
-    for (const [path, entry] of Object.entries<{
-      dev?: boolean;
-      devOptional?: boolean;
-      link?: boolean;
-      version: string;
-    }>(lock.packages)) {
-      if (!path.startsWith('node_modules/') || entry.dev || entry.devOptional || entry.link) continue;
-      const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
-      const file = `${basename(name)}-${entry.version}.tgz`;
-      packages[path] = { resolved: `https://registry.npmjs.org/${name}/-/${file}`, ...entry };
-    }
+    const packages: Record<string, object> = { '': { dependencies }, ...lockedDependencies(source) };
     for (const { name, version, filename, integrity } of packed) {
       const resolved = `file:../${basename(filename)}`;
       packages[`node_modules/${name}`] = { version, resolved, integrity };
@@ -255,6 +243,35 @@ describe.skipIf(skip)('the packed packages', () => {
     });
   }
 });
+
+/** Returns the entries of our lock file that the package's dependencies need, with the addresses of their tarballs. */
+function lockedDependencies({ dependencies = {} }: Manifest): Record<string, object> {
+  interface Entry {
+    readonly version: string;
+    readonly link?: boolean;
+    readonly dependencies?: Readonly<Record<string, string>>;
+    readonly optionalDependencies?: Readonly<Record<string, string>>;
+  }
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, Entry>;
+  };
+  const needed: Record<string, object> = {};
+  const add = (name: string, parent: string): void => {
+    const path = [`${parent}/node_modules/${name}`, `node_modules/${name}`].find(
+      (key) => key in lock.packages,
+    );
+    const entry = path === undefined ? undefined : lock.packages[path];
+    if (!path || !entry || entry.link || path in needed) return;
+    needed[path] = {
+      resolved: `https://registry.npmjs.org/${name}/-/${basename(name)}-${entry.version}.tgz`,
+      ...entry,
+    };
+    for (const child of Object.keys({ ...entry.dependencies, ...entry.optionalDependencies }))
+      add(child, path);
+  };
+  for (const name of Object.keys(dependencies)) add(name, '');
+  return needed;
+}
 
 /** Returns the bytes that a folder takes on the disk. */
 function sizeOf(path: string): number {
