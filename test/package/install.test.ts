@@ -122,8 +122,10 @@ describe.skipIf(skip)('the packed packages', () => {
     expect(filesOf(0)).not.toContain('binding.gyp');
   });
 
-  it('install without a warning about the version of Node', () => {
-    expect(warnings).not.toContain('EBADENGINE');
+  it('install without a warning about the version of Node or about scripts', () => {
+    expect(warnings).not.toMatch(/EBADENGINE|install-scripts/);
+    expect(manifestOf('safelight')).not.toHaveProperty('scripts');
+    expect(manifestOf('safelight')).not.toHaveProperty('workspaces');
   });
 
   it.runIf(platform === 'linux-x64')(`take at most ${MAX_SIZE} MB with the models`, () => {
