@@ -71,6 +71,15 @@ export default defineConfig({
         },
       },
       {
+        // The graphs of GPUs, which our kernels do not run, without a GPU.
+        test: {
+          ...common,
+          name: 'stock operations',
+          env: { SAFELIGHT_KERNELS: 'off' },
+          include: ['test/modules/{latent-transformer,reference}.test.ts', 'test/modules/{upscale,vqgan}/{networks,vq-model}.test.ts'],
+        },
+      },
+      {
         // Runs after the other tests, one file at a time: it builds, packs and installs, which moves files that they use.
         test: {
           ...common,
