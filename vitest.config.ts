@@ -29,6 +29,7 @@ const unit = [
   'test/jobs/{service,trace}/*.test.ts',
   'test/jobs/models/{catalog-requests,configured-models,pool,pool-entries}.test.ts',
   'test/jobs/store/{data-folder,disk-watch}.test.ts',
+  'test/mcp/{inline-image,progress,sessions}.test.ts',
   'test/options/{custom,exact,limits,round-trips}.test.ts',
   'test/pipelines/{options,restore,save,suggestions}.test.ts',
   'test/pipelines/upscale/{upscale-to,upscaler-folder}.test.ts',
@@ -67,6 +68,15 @@ export default defineConfig({
           name: 'safelight',
           include: ['test/**/*.test.ts'],
           exclude: ['test/package/**', 'test/gpu/vulkan.test.ts', ...unit],
+        },
+      },
+      {
+        // The graphs of GPUs, which our kernels do not run, without a GPU.
+        test: {
+          ...common,
+          name: 'stock operations',
+          env: { SAFELIGHT_KERNELS: 'off' },
+          include: ['test/modules/{latent-transformer,reference}.test.ts', 'test/modules/{upscale,vqgan}/{networks,vq-model}.test.ts'],
         },
       },
       {

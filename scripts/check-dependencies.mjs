@@ -2,7 +2,7 @@
 /**
  * Fails on an import or include against the dependency order of ARCHITECTURE.md:
  *
- *     cli -> {server, ai} -> jobs -> {pipelines, tools} -> options -> families -> {adapters, conditioning} -> {sampling, modules}
+ *     cli -> {server, ai, doctor} -> mcp -> jobs -> {pipelines, tools} -> options -> families -> {adapters, conditioning} -> {sampling, modules}
  *         -> checkpoint -> {tokenizers, image} -> {tensor, hub} -> {binding, files}   (lib/)
  *     addon -> models -> nn -> {kernels, runtime} -> ggml                              (native/)
  *
@@ -18,7 +18,8 @@ import { root, walk } from './files.mjs';
 /** Layers of lib/, from the top down. */
 const LIB = [
   ['cli'],
-  ['server', 'ai'],
+  ['server', 'ai', 'doctor'],
+  ['mcp'],
   ['jobs'],
   ['pipelines', 'tools'],
   ['options'],

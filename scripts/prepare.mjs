@@ -99,8 +99,7 @@ function buildAddon() {
   // The tarball contains no addon.
   if (process.env.npm_command === 'pack' || process.env.npm_command === 'publish') return;
   const sources = walk(join(root, 'native'));
-  for (const file of ['CMakeLists.txt', 'binding.gyp', 'test/gpu/test_device.cpp'])
-    sources.push(...walk(join(root, file)));
+  for (const file of ['CMakeLists.txt', 'test/gpu/test_device.cpp']) sources.push(...walk(join(root, file)));
   const pinned = ['ggml-source', 'node-addon-api', 'cmake-js'].map(lockedIntegrity);
   const state = fingerprint(sources, [...pinned, manifest.version, process.platform, process.arch]);
   const stamp = join(root, '.build/.addon');

@@ -2,7 +2,7 @@
 import { defineConfig } from 'vite';
 
 export default defineConfig({
-  base: '/',
+  base: './', // the page may be served below a base path,
   build: {
     outDir: '../dist/web',
     emptyOutDir: true,

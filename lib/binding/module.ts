@@ -1,6 +1,7 @@
 import { SafelightError } from '../errors.js';
 import { addonOf } from './backends.js';
 import { addon } from './binding.js';
+import { withoutKernels } from './products.js';
 import { guarded, settle } from './task.js';
 import { type ModuleInput, nativeInput, TensorRef } from './tensor-ref.js';
 import type {
@@ -87,7 +88,8 @@ export class NativeModule implements AsyncDisposable {
     plan: WeightPlan,
     options: CreateOptions,
   ): Promise<NativeModule> {
-    const { signal, onProgress, ...how } = options;
+    const { signal, onProgress, ...given } = options;
+    const how = { ...given, stockOps: withoutKernels(given.stockOps) };
     const start = () => addonOf(how.backend).createModule(kind, config, plan, how, onProgress);
     const handle = await settle(start, signal, (late) => late.dispose());
     const parameters = new Map(plan.entries.map(({ name, shape, storage }) => [name, { shape, storage }]));

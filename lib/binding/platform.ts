@@ -1,4 +1,6 @@
-import { familySync } from 'detect-libc';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
 
 /**
  * Systems that a package with the addon exists for: `@safelight/NAME`. prebuilds/ contains a folder for each, and one for each
@@ -30,6 +32,12 @@ let name: string | undefined;
  * instead of glibc (Alpine) is `linuxmusl`.
  */
 export function platformName(): string {
-  name ??= `${process.platform}${familySync() === 'musl' ? 'musl' : ''}-${process.arch}`;
+  name ??= `${process.platform}${isMusl() ? 'musl' : ''}-${process.arch}`;
   return name;
+}
+
+function isMusl(): boolean {
+  // Loaded on first use, so that `safelight doctor` can report that it is missing.
+  const { familySync } = require('detect-libc') as typeof import('detect-libc');
+  return familySync() === 'musl';
 }

@@ -10,6 +10,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** A failure that the command has printed as its result. */
+export class ReportedFailure extends Error {
+  override readonly name = 'ReportedFailure';
+}
+
 /** Abort reason when a signal ends the program. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
@@ -25,6 +30,7 @@ export class Interruption extends Error {
 /** Prints an error to stderr and returns its exit code. */
 export function report(error: unknown, verbose: boolean): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done; // --help, --version
+  if (error instanceof ReportedFailure) return EXIT.failed;
   const interruption = interruptionOf(error);
   if (interruption) {
     process.stderr.write(`safelight: interrupted, ${interruption.output}\n`);

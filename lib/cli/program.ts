@@ -6,23 +6,25 @@ import { Command } from 'commander';
 import { packageVersion } from '../package.js';
 import { backendsCommand } from './commands/backends.js';
 import { buildCommand } from './commands/build.js';
-import { codesCommand } from './commands/codes.js';
 import { convertCommand } from './commands/convert.js';
 import { decodeCommand } from './commands/decode.js';
+import { doctorCommand } from './commands/doctor.js';
 import { encodeCommand } from './commands/encode.js';
 import { generateCommand, listSamplers } from './commands/generate.js';
 import { gridCommand } from './commands/grid.js';
 import { inspectCommand } from './commands/inspect.js';
+import { mcpCommand } from './commands/mcp.js';
 import { mergeCommand } from './commands/merge.js';
 import { modelsCommand, removeCommand } from './commands/models.js';
 import { packCommand } from './commands/pack.js';
 import { pullCommand } from './commands/pull.js';
-import { reconstructCommand } from './commands/reconstruct.js';
-import { sampleCommand, sketchCommand } from './commands/sample.js';
-import { scoreCommand } from './commands/score.js';
 import { serveCommand } from './commands/serve.js';
 import { tokenizeCommand } from './commands/tokenize.js';
 import { upscaleCommand } from './commands/upscale.js';
+import { codesCommand } from './commands/vqgan/codes.js';
+import { reconstructCommand } from './commands/vqgan/reconstruct.js';
+import { sampleCommand, sketchCommand } from './commands/vqgan/sample.js';
+import { scoreCommand } from './commands/vqgan/score.js';
 import { workerCommand } from './commands/worker.js';
 import { EXIT, report } from './failure.js';
 import { guardPipes } from './output.js';
@@ -84,8 +86,10 @@ function createProgram(generate: Command): Command {
     modelsCommand(),
     removeCommand(),
     serveCommand(),
+    mcpCommand(),
     workerCommand(),
     backendsCommand(),
+    doctorCommand(),
     buildCommand(),
   ];
   for (const command of commands) program.addCommand(command);

@@ -13,10 +13,14 @@ export function loadSharp(): Promise<typeof Sharp> {
     (cause: unknown) => {
       throw new SafelightError(
         'BINARY_NOT_FOUND',
-        'Images cannot be read or written because sharp cannot be loaded: run `npm install --include=optional sharp`',
+        `Images cannot be read or written because sharp cannot be loaded (${firstLine(cause)}): run \`npm install --include=optional sharp\``,
         { cause },
       );
     },
   );
   return loading;
+}
+
+function firstLine(cause: unknown): string {
+  return cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
 }

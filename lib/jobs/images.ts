@@ -12,7 +12,7 @@ import type { JobFiles, RequestFiles } from './store/data-folder.js';
 import type { Job, JobOptions } from './types.js';
 
 /** Names of the options that contain images; `regions` contains several. */
-const IMAGE_OPTIONS = ['init', 'mask', 'image'] as const;
+export const IMAGE_OPTIONS = ['init', 'mask', 'image'] as const;
 
 /** Images of a job's options, as a pipeline takes them. */
 export type InputImages = { [K in (typeof IMAGE_OPTIONS)[number]]?: Uint8Array } & {

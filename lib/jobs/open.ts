@@ -1,5 +1,5 @@
 /**
- * Opens the job service with one of its two stores: LMDB, whose jobs run in this process, or Redis, whose jobs
+ * Opens the job service with one of its two stores: a file, whose jobs run in this process, or Redis, whose jobs
  * run in workers.
  */
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import type { PrepareRequest } from './service/submission.js';
 import type { DataFolder } from './store/data-folder.js';
 import type { DataLock } from './store/data-lock.js';
 import { DiskWatch, isDiskError } from './store/disk.js';
-import { LmdbStore } from './store/lmdb/store.js';
+import { LocalStore } from './store/local/store.js';
 import { RedisStore } from './store/redis/store.js';
 
 export interface LocalParts {
@@ -19,6 +19,8 @@ export interface LocalParts {
   readonly lock?: DataLock | undefined;
   readonly prepare: PrepareRequest;
   readonly run: RunJob;
+  /** Called with a sentence for each problem of the stored jobs that does not prevent opening them. */
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 /**
@@ -27,9 +29,9 @@ export interface LocalParts {
  * @throws FILE_NOT_WRITTEN
  */
 export async function openLocalJobs(parts: LocalParts, options: ServiceOptions = {}): Promise<JobService> {
-  const { data, lock, prepare, run } = parts;
+  const { data, lock, prepare, run, onWarning } = parts;
   const disk = new DiskWatch(data.path);
-  const store = LmdbStore.open({ folder: join(data.path, 'queue'), data, disk });
+  const store = LocalStore.open({ folder: join(data.path, 'queue'), data, disk, onWarning });
   const runner = new JobRunner({
     ...{ turns: store.turns, run },
     onFailure: (error) => {

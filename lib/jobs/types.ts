@@ -37,7 +37,7 @@ export const jobStatuses = ['queued', 'running', 'done', 'failed', 'cancelled'] 
 export type JobStatus = (typeof jobStatuses)[number];
 
 /** API through which a job was submitted. */
-export type JobClient = 'own' | 'a1111' | 'openai' | 'page';
+export type JobClient = 'own' | 'a1111' | 'openai' | 'mcp' | 'page';
 
 /**
  * Options of a job: the pipeline's options under their TypeScript names, validated by `jobSchemas`. After

@@ -6,6 +6,7 @@ import type { BackendChoice } from '../binding/types.js';
 import { storageTypes } from '../checkpoint/weights/storage.js';
 import { precisions } from '../modules/module-options.js';
 import { apiLimits, serverLimits } from '../options/limits.js';
+import { BASE_PATH } from './base-path.js';
 
 const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(2 ** 20);
@@ -25,6 +26,12 @@ export const serveSchema = z.strictObject({
   starter: z.boolean().default(true),
   host: z.string().min(1).default('127.0.0.1'),
   port: port.default(7860),
+  /** Path below which a reverse proxy offers the server, such as `/safelight`. */
+  'base-path': z
+    .string()
+    .regex(BASE_PATH, 'expected a path of letters, digits and -._~, such as /safelight')
+    .transform((path) => path.replace(/\/$/, ''))
+    .default(''),
   'api-key': z.string().min(1).optional(),
   /** `redis://...`: jobs are run by workers on any machines. */
   queue: z.string().min(1).optional(),

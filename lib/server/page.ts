@@ -9,7 +9,7 @@ import { packageFolder } from '../package.js';
 export const builtPage = join(packageFolder, 'dist/web');
 
 const NOT_BUILT = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Safelight</title>
-<p>The server is running, but the web page has not been built; <code>npm run prepare</code> builds it. The APIs work without it (<a href="/docs">/docs</a>).</p></html>`;
+<p>The server is running, but the web page has not been built; <code>npm run prepare</code> builds it. The APIs work without it (<a href="docs">docs</a>).</p></html>`;
 
 /**
  * Registers the page. Assets have a content hash in their names and are cached forever; the page itself is

@@ -17,7 +17,7 @@ export class RequestLog extends LogController {
     reply: FastifyReply,
   ): void {
     const line = {
-      ...{ method: request.method, url: request.url.slice(0, MAX_URL), status: reply.statusCode },
+      ...{ method: request.method, url: request.originalUrl.slice(0, MAX_URL), status: reply.statusCode },
       ...{ duration: Math.round(reply.elapsedTime) / 1000, remote: request.ip },
     };
     // A client that disconnects, such as a reader of events, is not an error of the server.

@@ -7,6 +7,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SafelightError } from '../errors.js';
 
 export interface SecurityOptions {
+  /** Path that limits the session cookie, such as `/safelight`; empty without one. */
+  readonly basePath: string;
   readonly host: string;
   readonly apiKey: string | undefined;
   readonly cors: readonly string[];
@@ -20,13 +22,14 @@ const OPEN = /^\/(?:health\/(?:live|ready)|login|logout)?$|^\/assets\//;
 /** Request headers that pages of other sites may send. */
 const ALLOWED = [
   ...['accept', 'authorization', 'cache-control', 'content-type', 'idempotency-key', 'last-event-id'],
+  ...['mcp-method', 'mcp-name', 'mcp-protocol-version', 'mcp-session-id'],
   ...['openai-beta', 'openai-organization', 'openai-project'],
   ...['x-api-key', 'x-request-id', 'x-requested-with', 'x-safelight-client'],
 ];
 /** OpenAI's SDK describes itself with a varying set of these headers. */
 const SDK_HEADER = /^x-stainless-[a-z0-9-]{1,60}$/;
 /** Response headers that pages of other sites may read. */
-const EXPOSED = 'content-disposition, content-length, location, retry-after, x-request-id';
+const EXPOSED = 'content-disposition, content-length, location, mcp-session-id, retry-after, x-request-id';
 
 /** Checks that a server reachable from other machines has a key. @throws INVALID_OPTION otherwise */
 export function checkReach({ host, apiKey }: Pick<SecurityOptions, 'host' | 'apiKey'>): void {
@@ -59,11 +62,11 @@ export function addSecurity(app: FastifyInstance, options: SecurityOptions): voi
       );
     }
   });
-  if (key !== undefined) addLogin(app, key);
+  if (key !== undefined) addLogin(app, key, options.basePath);
 }
 
-function addLogin(app: FastifyInstance, key: string): void {
-  const attributes = 'Path=/; HttpOnly; SameSite=Strict';
+function addLogin(app: FastifyInstance, key: string, basePath: string): void {
+  const attributes = `Path=${basePath || '/'}; HttpOnly; SameSite=Strict`;
   app.post('/login', { schema: { hide: true }, config: { body: true } }, async (request, reply) => {
     const { key: candidate } = (request.body ?? {}) as { key?: unknown };
     if (typeof candidate !== 'string' || !isSame(candidate, key))

@@ -107,7 +107,7 @@ export class Bpe {
 }
 
 /** Returns GPT-2's characters for the 256 bytes: printable Latin-1 characters themselves, the others from U+0100 on. */
-function byteSymbols(): string[] {
+export function byteSymbols(): string[] {
   let moved = 0x100;
   return Array.from({ length: 256 }, (_, byte) => {
     const printable =

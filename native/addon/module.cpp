@@ -9,6 +9,7 @@
 #include "addon/values/values.h"
 #include "addon/write_weights.h"
 #include "kernels/kernels.h"
+#include "kernels/processor.h"
 #include "runtime/device/device.h"
 #include "runtime/graph/recorder.h"
 #include "runtime/platform/process.h"
@@ -129,6 +130,10 @@ Napi::Value js_requirements(const Napi::CallbackInfo & info) {
 void silence(ggml_log_level, const char *, void *) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+    // lib/binding/cpu.ts can check it beforehand only where /proc/cpuinfo exists.
+    if (!kernels::is_supported_processor()) {
+        throw Napi::Error::New(env, "this processor has no AVX2, BMI2, FMA or F16C (x86-64-v3)");
+    }
     ggml_log_set(silence, nullptr);
     // On a failed assertion ggml forks this multi-threaded process to print a backtrace; the child processes
     // hang and outlive it.

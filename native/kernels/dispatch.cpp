@@ -3,6 +3,8 @@
 
 #include "kernels/kernels.h"
 #include "kernels/platform/arm_features.h"
+#include "kernels/processor.h"
+#include "kernels/x86_features.h"
 
 namespace safelight::kernels {
 
@@ -38,20 +40,20 @@ namespace {
 
 #if defined(__x86_64__)
 bool has_avx2() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const x86_features & has = processor_features();
+    return has.avx2 && has.fma && has.f16c;
 }
 bool has_avxvnni() {
-    return has_avx2() && __builtin_cpu_supports("avxvnni");
+    return has_avx2() && processor_features().avxvnni;
 }
 bool has_avx512() {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return has_avx2() && processor_features().avx512;
 }
 bool has_avx512vnni() {
-    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+    return has_avx512() && processor_features().avx512vnni;
 }
 bool has_avx512bf16() {
-    return has_avx512vnni() && __builtin_cpu_supports("avx512bf16");
+    return has_avx512vnni() && processor_features().avx512bf16;
 }
 #endif
 bool always() {
@@ -78,6 +80,14 @@ const candidate candidates[] = {
 };
 
 }  // namespace
+
+bool is_supported_processor() {
+#if defined(__x86_64__)
+    return has_avx2() && processor_features().bmi2;
+#else
+    return true;
+#endif
+}
 
 const table * find(const char * name) {
     for (const candidate & each : candidates) {

@@ -14,7 +14,7 @@ describe('safelight', () => {
   });
 
   it.each([
-    ...['generate', 'tokenize', 'encode', 'decode', 'inspect', 'backends', 'build'],
+    ...['generate', 'tokenize', 'encode', 'decode', 'inspect', 'backends', 'doctor', 'build'],
     ...['reconstruct', 'codes', 'sample', 'sketch', 'score'],
   ])('prints help for %s', async (command) => {
     const { code, stdout } = await run([command, '--help']);

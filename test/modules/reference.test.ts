@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { addon, createModule, NAMES, readFixture, worst } from '../support/native-modules.js';
+import { tolerance } from '../support/stock.js';
 
 // The documented tolerance is 1e-3; f32 arithmetic in another order is two orders of magnitude better.
-const TOLERANCE = 2e-5;
+const TOLERANCE = tolerance(2e-5);
 
 describe.each(NAMES)('%s against diffusers and transformers', (name) => {
   test('requires exactly the parameters of the reference', async () => {

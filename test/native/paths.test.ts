@@ -51,7 +51,8 @@ describe.each(names)('a path $kind', ({ parts }) => {
     const [entry] = plan.entries;
     const path = join(inside(), 'weights.out');
     writeFileSync(path, '');
-    await writeWeights({ path, plan: { ...plan, entries: [{ ...entry!, storage: 'f32' }] }, offsets: [64] });
+    const one = { ...plan, entries: [{ ...entry!, storage: 'f32' as const }] };
+    await writeWeights({ path, plan: one, offsets: [64], threads: 1 });
     const { source } = entry!;
     const original = readFileSync(plan.files[0]!).subarray(source.offset, source.offset + source.length);
     expect(readFileSync(path).subarray(64)).toEqual(original);

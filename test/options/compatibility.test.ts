@@ -1,10 +1,10 @@
 /**
  * The public interface that other programs rely on, as text files next to this test: the help of every
- * command, the shape of JSON output, the OpenAPI document and the exported names. `npx vitest run
- * test/options/compatibility.test.ts -u` writes an intended change, which is reviewed in the diff of those
- * files.
+ * command, the shape of JSON output and the OpenAPI document. `npx vitest run test/options/compatibility.test.ts -u`
+ * writes an intended change, which is reviewed in the diff of those files. test/package/api.test.ts covers the
+ * TypeScript API.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,20 @@ const COMMANDS = [
     'score',
     'upscale',
   ],
-  ...['inspect', 'convert', 'merge', 'pack', 'pull', 'models', 'rm', 'serve', 'worker', 'backends', 'build'],
+  ...[
+    'inspect',
+    'convert',
+    'merge',
+    'pack',
+    'pull',
+    'models',
+    'rm',
+    'serve',
+    'mcp',
+    'worker',
+    'backends',
+    'build',
+  ],
 ];
 
 const snapshot = (name: string): string => fileURLToPath(new URL(`./compatibility/${name}`, import.meta.url));
@@ -95,23 +108,5 @@ describe('public interface', () => {
     } finally {
       await server.end();
     }
-  });
-
-  it.each([
-    ['safelight', 'index.ts', 'exports.txt'],
-    ['safelight/ai', 'ai/index.ts', 'exports-ai.txt'],
-  ])('keeps the exported names of %s', async (_, file, name) => {
-    const path = new URL(`../../lib/${file}`, import.meta.url);
-    const source = (await readFile(path, 'utf8')).replace(/\/\*[\s\S]*?\*\//g, '');
-    const types = [...source.matchAll(/export\s+(type\s+)?\{([^}]*)\}/g)].flatMap(([, all, list = '']) =>
-      list.split(',').flatMap((entry) => {
-        const own = entry.trim().replace(/^type\s+/, '');
-        const exported = own.split(/\s+as\s+/).at(-1) ?? own;
-        return own === '' || !(all || entry.trim().startsWith('type ')) ? [] : [exported];
-      }),
-    );
-    const values = Object.keys(await import(path.href));
-    const lines = [...values.map((value) => `value ${value}`), ...types.map((type) => `type ${type}`)];
-    await expect(`${lines.sort().join('\n')}\n`).toMatchFileSnapshot(snapshot(name));
   });
 });

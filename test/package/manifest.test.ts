@@ -16,6 +16,7 @@ const semver = createRequire(import.meta.url)('semver') as SemVer;
 
 describe('the supported Node versions', () => {
   interface Locked {
+    readonly version?: string;
     readonly dev?: boolean;
     readonly devOptional?: boolean;
     readonly optional?: boolean;
@@ -34,6 +35,19 @@ describe('the supported Node versions', () => {
     expect(refusing).toEqual([]);
   });
 
+  it('are supported by every package in the bundle', () => {
+    const licenses = readFileSync(join(root, 'dist/THIRD-PARTY.md'), 'utf8');
+    const bundled = [...licenses.matchAll(/^## (\S+) (\S+) \(/gm)];
+    expect(bundled.map(([, name]) => name)).toEqual(expect.arrayContaining(['fastify', 'zod', 'commander']));
+    const refusing = bundled.flatMap(([, name, version]) =>
+      Object.entries(lock.packages)
+        .filter(([path, entry]) => path.endsWith(`node_modules/${name}`) && entry.version === version)
+        .filter(([, { engines }]) => engines?.node && !semver.subset(manifest.engines.node, engines.node))
+        .map(([path, { engines }]) => `${path} requires Node ${engines?.node}`),
+    );
+    expect(refusing).toEqual([]);
+  });
+
   it('are the same in the lock file and on the command line', () => {
     expect(lock.packages['']?.engines?.node).toBe(manifest.engines.node);
     const { major, minor } = semver.minVersion(manifest.engines.node);
@@ -47,11 +61,9 @@ describe('the supported Node versions', () => {
 });
 
 it('has no unused dependency', () => {
-  // Never imported: tools that compile the addon, and a pinned version that CONTRIBUTING.md explains.
-  const notImported = ['cmake-js', 'node-addon-api', 'light-my-request'];
   const sources = walk(join(root, 'lib')).map((file) => readFileSync(file, 'utf8'));
   const unused = Object.keys(manifest.dependencies).filter(
-    (name) => !notImported.includes(name) && !sources.some((text) => text.includes(`'${name}'`)),
+    (name) => !sources.some((text) => text.includes(`'${name}`)),
   );
   expect(unused).toEqual([]);
 });
@@ -122,5 +134,5 @@ function resolves(file: string, specifier: string, packed: ReadonlySet<string>):
   if (specifier.startsWith('node:')) return builtinModules.includes(specifier.slice('node:'.length));
   const name = specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
   if (name in manifest.dependencies) return true;
-  return file.endsWith('.d.ts') && manifest.peerDependenciesMeta[name]?.optional === true;
+  return manifest.peerDependenciesMeta[name]?.optional === true;
 }

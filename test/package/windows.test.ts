@@ -5,11 +5,30 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { formatOf } from '../../scripts/prebuild/inspect.mjs';
+import { windowsLinks } from '../../scripts/prebuild/pe.mjs';
 import { missingForWine, runWindowsNode, windowsPackage, windowsPath } from '../../scripts/prebuild/wine.mjs';
 import { root } from './npm.js';
 
 const missing = missingForWine();
 if (missing) console.warn(`The Windows binary is not run because ${missing}.`);
+
+describe.each(['win32-x64', 'win32-arm64'])('the binary of %s', (platform) => {
+  const file = join(root, 'prebuilds', platform, 'safelight.node');
+  const absent = existsSync(file) ? '' : `node scripts/prebuild.mjs ${platform} has not been run`;
+
+  it('is for its processor, and needs only libraries of Windows', (context) => {
+    if (absent) return context.skip(absent);
+    expect(formatOf(file)).toBe(platform);
+    const { libraries, exported } = windowsLinks(file);
+    expect(exported).toContain('napi_register_module_v1');
+    expect(libraries.map((name) => name.toLowerCase())).toContain('kernel32.dll');
+    // Not node.exe, which has another name in Electron, and not the C++ library of a compiler.
+    const foreign = /^(?!(?:kernel32|advapi32|ntdll|bcrypt|user32|api-ms-win-crt-[a-z0-9-]+)\.dll$)/i;
+    expect(libraries.filter((name) => foreign.test(name))).toEqual([]);
+  });
+});
+
 const prompt = ['generate', 'a red apple', '--seed', '1', '--steps', '3', '--threads', '1'];
 
 describe.skipIf(missing)(`the Windows binary${missing ? ` (skipped: ${missing})` : ''}`, () => {
@@ -73,7 +92,7 @@ describe.skipIf(missing)(`the Windows binary${missing ? ` (skipped: ${missing})`
     const script = windowsPath(join(root, 'test/support/windows-locks.mjs'));
     const { status, stderr } = runWindowsNode([
       script,
-      windowsPath(join(project, 'dist')),
+      windowsPath(join(root, '.build/lib')), // dist/ is bundled
       windowsPath(data),
     ]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

@@ -7,20 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { server as startProcess } from '../../bench/faults/processes.mjs';
 import { start } from '../support/cli.js';
 import { call, startServer } from '../support/server/test-server.js';
-
-/** The reason why no small disk can be mounted; undefined if it can. */
-const withoutMount: string | undefined = (() => {
-  const folder = mkdtempSync(join(tmpdir(), 'safelight-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
-    execFileSync('umount', [folder]);
-    return undefined;
-  } catch {
-    return 'mounting a tmpfs takes root';
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-})();
+import { withoutMount } from '../support/small-disk.js';
 
 const request = { type: 'text-to-image', prompt: 'a red apple', steps: 2, seed: 1 };
 const until = async (condition: () => Promise<boolean>): Promise<void> => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { killServer, killWorkers } from '../../bench/faults/crashes.mjs';
 import { fuzz } from '../../bench/faults/fuzz.mjs';
 import { scratch, server } from '../../bench/faults/processes.mjs';
-import { LmdbRecords } from '../../lib/jobs/store/lmdb/records.js';
+import { JobRecords } from '../../lib/jobs/store/local/records.js';
 import { withoutRedis } from '../support/redis-server.js';
 import { call, startServer, type TestServer } from '../support/server/test-server.js';
 
@@ -39,7 +39,7 @@ describe('a server that receives a stop signal', () => {
     const status = async () => (await call(`${url}/v1/jobs/${body.id}`)).body.status;
     while ((await status()) !== 'running') await new Promise((resolve) => setTimeout(resolve, 10));
     const job = async () => {
-      const store = LmdbRecords.open(join(folder, 'queue'));
+      const store = JobRecords.open(join(folder, 'queue'));
       const found = store.get(body.id);
       await store.close();
       await rm(folder, { recursive: true, force: true });

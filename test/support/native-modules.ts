@@ -2,6 +2,7 @@
  * Modules of test/fixtures/models (written by test/reference/models.py) in the addon, and the errors of their
  * results.
  */
+
 import { open, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { addon as load } from '../../lib/binding/binding.js';
@@ -17,6 +18,7 @@ import type {
   WeightRequirement,
 } from '../../lib/binding/types.js';
 import { readSafetensors, type SafetensorsFile } from '../../lib/checkpoint/formats/safetensors.js';
+import { stock } from './stock.js';
 
 export const addon: NativeAddon = load();
 
@@ -120,7 +122,7 @@ export function createModule(
   options: Partial<ModuleOptions> = {},
 ): Promise<NativeModuleHandle> {
   const { kind, config } = fixture;
-  const all = { backend: 'cpu' as const, threads: 1, ...options };
+  const all = { backend: 'cpu' as const, threads: 1, stockOps: stock, ...options };
   return addon.createModule(kind, config, planOf(fixture, storage), all).promise;
 }
 

@@ -31,7 +31,7 @@ const ABANDONED = 3600 * 1000;
  * Returns `$SAFELIGHT_CACHE/packed`, else `$XDG_CACHE_HOME/safelight/packed`, else `~/.cache/safelight/packed`, on Windows
  * `%LOCALAPPDATA%\safelight\cache\packed`.
  */
-function packedFolder(env: NodeJS.ProcessEnv = process.env): string {
+export function packedFolder(env: NodeJS.ProcessEnv = process.env): string {
   const windows = process.platform === 'win32' && env.LOCALAPPDATA;
   const folder = windows
     ? join(windows, 'safelight', 'cache')

@@ -1,8 +1,5 @@
 /** `safelight serve`: serves the web page and the HTTP APIs. */
-import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
-import { SafelightError } from '../../errors.js';
-import type { ServeInput } from '../../server/config.js';
 import type { RunningServer } from '../../server/serve.js';
 import {
   addModelMemory,
@@ -13,6 +10,7 @@ import {
 } from '../model-options.js';
 import { integer } from '../numbers.js';
 import { logLine, print } from '../output.js';
+import { mergeConfig } from '../serve-config.js';
 import { untilStopped } from '../until-stopped.js';
 
 export function serveCommand(): Command {
@@ -29,6 +27,7 @@ export function serveCommand(): Command {
     .optionsGroup('Network:')
     .option('--host <address>', 'address to listen on; default 127.0.0.1')
     .option('--port <n>', 'port to listen on; default 7860', integer('--port', 0, 65_535))
+    .option('--base-path <path>', 'path below which a reverse proxy offers the server, such as /safelight')
     .option(
       '--api-key <key>',
       'key that clients must send (SAFELIGHT_API_KEY hides it from other users of the machine)',
@@ -102,45 +101,4 @@ function logStart({ app, url, models }: RunningServer): void {
   // Logged regardless of the configured level.
   app.log.child({}, { level: 'info' }).info({ url, models }, `${line} with the models ${models.join(', ')}`);
   if (process.stderr.isTTY) process.stderr.write(`${line}\n`);
-}
-
-/** Merges the configuration: the command line overrides the environment, which overrides the configuration file. */
-async function mergeConfig({ config, verbose: _, ...flags }: Record<string, unknown>): Promise<ServeInput> {
-  const file = typeof config === 'string' ? await readConfig(config) : {};
-  const key = process.env.SAFELIGHT_API_KEY;
-  // `starter: true` is commander's default for --no-starter and must not override the file.
-  const explicit = Object.entries(flags).filter(([name, value]) => !(name === 'starter' && value === true));
-  const options = Object.fromEntries(
-    explicit.map(([name, value]) => [name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), value]),
-  );
-  return { ...file, ...(key ? { 'api-key': key } : {}), ...options } as ServeInput;
-}
-
-async function readConfig(path: string): Promise<object> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new SafelightError('FILE_NOT_FOUND', `The configuration file '${path}' cannot be read`, {
-      cause: error,
-    });
-  }
-  const { parse } = await import('yaml');
-  try {
-    const config: unknown = parse(text, { maxAliasCount: 100 });
-    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SafelightError(
-      'INVALID_FILE',
-      `The configuration file '${path}' is not valid YAML: ${reason}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  throw new SafelightError(
-    'INVALID_FILE',
-    `Expected the configuration file '${path}' to contain a mapping of options to values`,
-  );
 }

@@ -85,7 +85,7 @@ export class DataFolder {
     const part = `${path}.${randomUUID()}.part`; // two writers may write the same file concurrently
     try {
       await mkdir(folder, { recursive: true });
-      await writeFile(part, data);
+      await writeFile(part, data, { flush: true });
       await renameFile(part, path);
     } catch (error) {
       await removeFile(part, { force: true }).catch(() => undefined);

@@ -1,6 +1,7 @@
 /**
  * Lock of a data folder, which only one process may use at a time: a locked file in the folder that names the process.
  */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -9,12 +10,12 @@ import { tryLock } from '../../binding/file-lock.js';
 import { SafelightError } from '../../errors.js';
 import { ownLock } from '../../hub/lock.js';
 
-/** Milliseconds to wait for another process that is about to end. */
+/** Default of the milliseconds to wait for another process that is about to end. */
 const PATIENCE = 2000;
 const POLL = 50;
 const MAX_NOTE = 4096;
 /** Position of the byte that Windows locks: behind the note, which other processes must be able to read. */
-const LOCKED_BYTE = 2 ** 32;
+export const LOCKED_BYTE = 2 ** 32;
 
 interface Holder {
   readonly pid: number;
@@ -34,15 +35,17 @@ export class DataLock {
 
   /**
    * Acquires the lock. The system releases it however the process ends.
+   * @param patience milliseconds to wait for another process that is about to end; default 2000
    * @throws DATA_IN_USE with the process that holds it, FILE_NOT_WRITTEN
    */
-  static async acquire(folder: string): Promise<DataLock> {
+  static async acquire(folder: string, patience = PATIENCE): Promise<DataLock> {
     const path = join(folder, 'lock');
     const holder = { pid: process.pid, host: hostname(), started: new Date().toISOString() };
     let file: FileHandle | undefined;
     try {
-      file = await open(path, 'a+', 0o644);
-      const release = await waitForLock(path);
+      // Not in append mode, in which Windows does not truncate files.
+      file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
+      const release = await waitForLock(path, patience);
       if (!release) throw inUse(folder, await readNote(file));
       const lock = new DataLock(file, release, holder);
       await lock.note({});
@@ -64,7 +67,7 @@ export class DataLock {
   async note(more: Pick<Holder, 'url'>): Promise<void> {
     try {
       await this.file.truncate();
-      await this.file.appendFile(`${JSON.stringify({ ...this.holder, ...more })}\n`);
+      await this.file.write(`${JSON.stringify({ ...this.holder, ...more })}\n`, 0);
     } catch {
       // Other processes are still refused, without details of this one.
     }
@@ -78,8 +81,8 @@ export class DataLock {
 }
 
 /** Waits for the lock. Returns a function that releases it; undefined if another process holds it. */
-async function waitForLock(path: string): Promise<(() => Promise<void>) | undefined> {
-  const until = Date.now() + PATIENCE;
+async function waitForLock(path: string, patience: number): Promise<(() => Promise<void>) | undefined> {
+  const until = Date.now() + patience;
   for (;;) {
     const lock = tryLock(path, LOCKED_BYTE);
     if (typeof lock === 'object') return async () => lock.release();

@@ -13,7 +13,7 @@ const MIN_FREE = 256 * 1024;
 /** Milliseconds between write attempts while the disk is failing. */
 const RETRY = 1000;
 /** Error codes for no space, exceeded quota, a read-only file system or a failing device. */
-const CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EFBIG', 28, 122, 30, 5]);
+const CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EFBIG']);
 
 /** Returns true if the error or one of its causes comes from a full or failing disk. */
 export function isDiskError(error: unknown): boolean {

@@ -1,8 +1,9 @@
 /** A1111's txt2img and img2img routes, and those that report or control their progress. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { loadSharp } from '../../image/sharp.js';
+import { untilDone } from '../../jobs/completion.js';
 import type { Job } from '../../jobs/types.js';
-import { disconnectSignal, untilDone } from '../job-completion.js';
+import { disconnectSignal } from '../job-completion.js';
 import { failure } from './failures.js';
 import {
   type GenerationBody,

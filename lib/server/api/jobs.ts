@@ -11,7 +11,13 @@ import { sendImage } from './send-image.js';
 const tags = ['jobs'];
 const response = { 200: schemas.jobResponse, '4xx': schemas.failure };
 
-export function jobRoutes(instance: FastifyInstance, queue: JobQueue, limits: JobLimits): void {
+/** @param basePath begins the URLs of images */
+export function jobRoutes(
+  instance: FastifyInstance,
+  queue: JobQueue,
+  { limits, basePath }: { readonly limits: JobLimits; readonly basePath: string },
+): void {
+  const toClient = clientJobs(basePath);
   const app = instance.withTypeProvider<ZodTypeProvider>();
 
   app.post(
@@ -118,37 +124,40 @@ export function jobRoutes(instance: FastifyInstance, queue: JobQueue, limits: Jo
       orNotFound(await queue.get(request.params.id), request.params.id);
       const after = lastEventId(request.headers['last-event-id']);
       return sendEvents(request, reply, (signal) =>
-        eventsOf(queue.events(request.params.id, { after, signal })),
+        eventsOf(queue.events(request.params.id, { after, signal }), toClient),
       );
     },
   );
   app.get(
     '/v1/events',
     { schema: { tags, summary: 'Follow the changes of all jobs (server-sent events)' } },
-    async (request, reply) => sendEvents(request, reply, (signal) => changes(queue, signal)),
+    async (request, reply) => sendEvents(request, reply, (signal) => changes(queue, signal, toClient)),
   );
 }
 
-/** Converts a job for clients: adds the URLs of images and removes API-specific data. */
-function toClient({ extra: _, previews: _previews, ...job }: Job) {
-  return {
+/** Returns a function that converts a job for clients: it adds the URLs of images and removes API-specific data. */
+function clientJobs(basePath: string) {
+  return ({ extra: _, previews: _previews, ...job }: Job) => ({
     ...job,
-    images: job.images.map((image) => ({ ...image, url: fileUrl(job.id, image.name) })),
+    images: job.images.map((image) => ({ ...image, url: basePath + fileUrl(job.id, image.name) })),
     warnings: [...job.warnings],
-  };
+  });
 }
 
+type ToClient = ReturnType<typeof clientJobs>;
+
+/** Returns the path of an image, without the base path. */
 export function fileUrl(id: string, name: string): string {
   return `/v1/jobs/${id}/files/${name}`;
 }
 
-async function* eventsOf(events: AsyncIterable<JobEvent>): AsyncGenerator<SseEvent> {
+async function* eventsOf(events: AsyncIterable<JobEvent>, toClient: ToClient): AsyncGenerator<SseEvent> {
   for await (const { id, type, data } of events) {
     yield { id, event: type, data: 'images' in data ? toClient(data) : data };
   }
 }
 
-async function* changes(queue: JobQueue, signal: AbortSignal): AsyncGenerator<SseEvent> {
+async function* changes(queue: JobQueue, signal: AbortSignal, toClient: ToClient): AsyncGenerator<SseEvent> {
   for await (const change of queue.watch(signal)) {
     if ('job' in change) yield { event: 'job', data: { ...toClient(change.job), result: undefined } };
     else yield { event: 'removed', data: { id: change.removed } };

@@ -31,16 +31,16 @@ export async function encodeImage(
   return (await sharp(image).toFormat(format, { quality }).toBuffer()).toString('base64');
 }
 
-/** Returns the images of a job as the `data` field of a response. */
+/** Returns the images of a job as the `data` field of a response. @param server URL of the server, for `asUrl` */
 export async function imageData(
   job: Job,
   queue: JobQueue,
   output: OutputSettings,
-  origin: string,
+  server: string,
 ): Promise<{ b64_json?: string; url?: string }[]> {
   return Promise.all(
     job.images.map(async ({ name }) => {
-      if (output.asUrl) return { url: origin + fileUrl(job.id, name) };
+      if (output.asUrl) return { url: server + fileUrl(job.id, name) };
       const file = await queue.file(job.id, name);
       return { b64_json: await encodeImage(await readFile(file?.path ?? ''), output) };
     }),

@@ -4,10 +4,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { SafelightError } from '../../errors.js';
 import { loadSharp } from '../../image/sharp.js';
+import { untilDone, waitUntilDone } from '../../jobs/completion.js';
 import type { Catalog } from '../../jobs/models/catalog.js';
 import type { Job, JobEvent, JobQueue, JobRequest } from '../../jobs/types.js';
 import { toHttpFailure } from '../errors.js';
-import { disconnectSignal, untilDone, waitUntilDone } from '../job-completion.js';
+import { disconnectSignal } from '../job-completion.js';
 import { type SseEvent, sendEvents } from '../sse.js';
 import { editForm } from './form.js';
 import { listModels, requestedModel, retrieveModel } from './models.js';
@@ -24,7 +25,7 @@ import { encodeImage, imageData, imageProperties, openAiError, usage } from './r
 
 export async function openAi(
   app: FastifyInstance,
-  { queue, catalog }: { queue: JobQueue; catalog: Catalog },
+  { queue, catalog, basePath }: { queue: JobQueue; catalog: Catalog; basePath: string },
 ): Promise<void> {
   const tags = ['OpenAI'];
   app.setErrorHandler((error, request, reply) => {
@@ -33,7 +34,7 @@ export async function openAi(
     if (failure.retryAfter !== undefined) reply.header('retry-after', String(failure.retryAfter));
     return reply.code(failure.status).send(openAiError(failure));
   });
-  const responder = new ImageResponder(queue);
+  const responder = new ImageResponder(queue, basePath);
 
   app.post(
     '/v1/images/generations',
@@ -82,7 +83,10 @@ interface ImageCall {
 }
 
 class ImageResponder {
-  constructor(private readonly queue: JobQueue) {}
+  constructor(
+    private readonly queue: JobQueue,
+    private readonly basePath: string,
+  ) {}
 
   async send(request: FastifyRequest, reply: FastifyReply, call: ImageCall): Promise<unknown> {
     const output = outputOf(call.body);
@@ -95,7 +99,12 @@ class ImageResponder {
     const ended = await waitUntilDone(this.queue, job.id, signal);
     return {
       created: Math.floor(Date.now() / 1000),
-      data: await imageData(ended, this.queue, output, `${request.protocol}://${request.host}`),
+      data: await imageData(
+        ended,
+        this.queue,
+        output,
+        `${request.protocol}://${request.host}${this.basePath}`,
+      ),
       ...imageProperties(ended, output, call.body.quality),
       usage: await usage(ended, call.body.prompt, call.inputs),
       ...warningsOf(ended),

@@ -11,7 +11,7 @@ import { openVqganTransformer } from '../../../lib/families/shared/vqgan/vqgan-t
 import { LatentTransformer } from '../../../lib/modules/latent-transformer.js';
 import { weightsOf } from '../../support/vqgan/latent-transformer.js';
 
-const params = (yaml: string) => new ModelConfig('model.yaml', parseYaml(yaml, 'model.yaml', yaml));
+const params = (text: string) => new ModelConfig('model.yaml', parseYaml(text, 'model.yaml', yaml));
 const failure = (code: string, ...parts: string[]) =>
   expect.objectContaining({ code, message: expect.stringMatching(new RegExp(parts.join('.*'))) });
 

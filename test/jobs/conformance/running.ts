@@ -52,7 +52,7 @@ export function running(stage: () => Stage): void {
     await ended(job.id);
     const file = await service.file(job.id, '0.png');
     expect([await readFile(file!.path, 'utf8'), file!.type]).toEqual([`made of ${job.id}`, 'image/png']);
-    for (const name of ['1.png', '../queue/jobs.lmdb', 'inputs/init'])
+    for (const name of ['1.png', '../queue/jobs.jsonl', 'inputs/init'])
       expect(await service.file(job.id, name)).toBeUndefined();
     const bad = { prompt: '', init: 'bm8gaW1hZ2U=' };
     await expect(service.submit({ type: 'image-to-image', options: bad })).rejects.toMatchObject({

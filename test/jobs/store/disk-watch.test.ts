@@ -7,7 +7,6 @@ import { DiskWatch, isDiskError } from '../../../lib/jobs/store/disk.js';
 describe('isDiskError', () => {
   it.each([
     [Object.assign(new Error('full'), { code: 'ENOSPC' }), true],
-    [Object.assign(new Error('LMDB'), { code: 28 }), true],
     [new Error('not written', { cause: Object.assign(new Error('quota'), { code: 'EDQUOT' }) }), true],
     [Object.assign(new Error('missing'), { code: 'ENOENT' }), false],
     [new Error('other'), false],

@@ -1,13 +1,15 @@
 /** Upscaling networks against spandrel: layers and results, with our kernels and with stock operations. */
+
 import { describe, expect, test } from 'vitest';
 import { openUpscaler } from '../../../lib/checkpoint/open-upscaler.js';
 import type { LoadOptions } from '../../../lib/modules/loaded-module.js';
 import { UpscalerNetwork } from '../../../lib/modules/upscaler-network.js';
+import { tolerance } from '../../support/stock.js';
 import { NAMES, networks, reference, writeNetwork } from '../../support/upscale/networks.js';
 import { difference, scratch } from '../../support/vqgan/autoencoders.js';
 
 // The documented tolerance is 1e-3; f32 arithmetic in another order is far better.
-const TOLERANCE = 3e-5;
+const TOLERANCE = tolerance(3e-5);
 
 const folder = scratch();
 

@@ -39,5 +39,5 @@ export interface Adapters {
 
 /** Returns the URL of the image beside a file. */
 export function thumbnailUrl(kind: 'loras' | 'embeddings', file: string): string {
-  return `/v1/adapters/${kind}/thumbnail?file=${encodeURIComponent(file)}`;
+  return `v1/adapters/${kind}/thumbnail?file=${encodeURIComponent(file)}`;
 }

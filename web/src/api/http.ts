@@ -27,6 +27,14 @@ export async function remove<T>(path: string): Promise<T> {
   return send<T>('DELETE', path);
 }
 
+/**
+ * Returns the path of a result, as a job's `url` of it. The page may be served below a base path, so all its requests
+ * are relative to its own address.
+ */
+export function resultPath(job: string, name: string): string {
+  return new URL(`v1/jobs/${job}/files/${name}`, document.baseURI).pathname;
+}
+
 async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {

@@ -85,7 +85,7 @@ let stopped = false;
 async function submit(request: () => Promise<Request>): Promise<ApiJob | undefined> {
   submitting.value++;
   try {
-    const job = await post<ApiJob>('/v1/jobs', await request());
+    const job = await post<ApiJob>('v1/jobs', await request());
     addOwnJob(job.id);
     if (!jobs.peek().has(job.id)) updateJobs(job);
     if (stopped) await cancel(job.id);
@@ -135,16 +135,16 @@ export async function stop(): Promise<void> {
 }
 
 export async function cancel(id: string): Promise<void> {
-  await showErrors(async () => updateJobs(await remove<ApiJob>(`/v1/jobs/${id}`)));
+  await showErrors(async () => updateJobs(await remove<ApiJob>(`v1/jobs/${id}`)));
 }
 
 /** Finishes a job early and keeps its images so far. */
 export async function finish(id: string): Promise<void> {
-  await showErrors(async () => updateJobs(await post<ApiJob>(`/v1/jobs/${id}/finish`, {})));
+  await showErrors(async () => updateJobs(await post<ApiJob>(`v1/jobs/${id}/finish`, {})));
 }
 
 export async function move(id: string, place: number): Promise<void> {
-  await showErrors(async () => updateJobs(await post<ApiJob>(`/v1/jobs/${id}/move`, { place })));
+  await showErrors(async () => updateJobs(await post<ApiJob>(`v1/jobs/${id}/move`, { place })));
 }
 
 /** Cancels the queued jobs of this tab. */
@@ -166,7 +166,7 @@ export async function deleteJobs(...deleted: readonly ApiJob[]): Promise<void> {
   if (ids.has(compared.peek()?.job ?? '')) compared.value = null;
   for (const id of ids) {
     await showErrors(async () => {
-      await remove(`/v1/jobs/${id}/results`);
+      await remove(`v1/jobs/${id}/results`);
       removeJob(id);
     });
   }

@@ -38,7 +38,7 @@ export function openAdapters(): void {
 export async function refreshAdapters(): Promise<void> {
   adaptersLoading.value = true;
   try {
-    adapters.value = await get<Adapters>('/v1/adapters');
+    adapters.value = await get<Adapters>('v1/adapters');
     adaptersError.value = '';
   } catch (error) {
     adaptersError.value = error instanceof Error ? error.message : String(error);
@@ -93,11 +93,11 @@ export async function adaptersFor({ parameters = '', safelight = '' }: ImageText
   if (!hasNetworks && fields['Lora hashes'] === undefined && fields['TI hashes'] === undefined)
     return { upscalers };
   try {
-    let lists = await get<Adapters>('/v1/adapters');
+    let lists = await get<Adapters>('v1/adapters');
     const names = [...hashesOf(fields['Lora hashes']).keys()];
     const isComplete = lists.loras.every(({ hash, problem }) => hash !== null || problem !== undefined);
     if (!isComplete && names.some((name) => !loraNamed(lists.loras, name)))
-      lists = await get<Adapters>('/v1/adapters?hashes=all');
+      lists = await get<Adapters>('v1/adapters?hashes=all');
     adapters.value = lists;
     return { ...knownOf(lists), upscalers };
   } catch {

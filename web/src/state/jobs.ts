@@ -65,7 +65,7 @@ export function follow(onRefused: () => void): void {
   stopFollowing?.();
   stopFollowing = effect(() => {
     if (!pageVisible.value) return undefined;
-    const source = new EventSource('/v1/events');
+    const source = new EventSource('v1/events');
     source.onopen = () => {
       online.value = true;
       void refresh();
@@ -98,7 +98,7 @@ export function removeJob(id: string): void {
 
 /** Loads the newest jobs, which replace the known jobs of the same period. */
 async function refresh(): Promise<void> {
-  const { jobs: newest } = await get<{ jobs: ApiJob[] }>(`/v1/jobs?limit=${PAGE}`);
+  const { jobs: newest } = await get<{ jobs: ApiJob[] }>(`v1/jobs?limit=${PAGE}`);
   const oldest = newest.at(-1)?.id ?? '';
   const older = [...jobs.peek()].filter(([id]) => id < oldest);
   batch(() => {
@@ -115,7 +115,7 @@ export function loadMore(): Promise<void> {
   loadingMore ??= (async () => {
     const oldest = [...jobs.peek().keys()].sort()[0];
     if (oldest === undefined) return;
-    const { jobs: older } = await get<{ jobs: ApiJob[] }>(`/v1/jobs?limit=${PAGE}&before=${oldest}`);
+    const { jobs: older } = await get<{ jobs: ApiJob[] }>(`v1/jobs?limit=${PAGE}&before=${oldest}`);
     batch(() => {
       updateJobs(...older);
       more.value = older.length === PAGE;

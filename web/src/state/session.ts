@@ -11,7 +11,7 @@ export const needsKey = signal(false);
 /** Loads the server's information and follows its jobs. Retries every 3 seconds if the server does not respond. */
 export async function connect(): Promise<void> {
   try {
-    about.value = await get<About>('/v1/about');
+    about.value = await get<About>('v1/about');
     needsKey.value = false;
     follow(() => void connect());
   } catch (error) {
@@ -25,11 +25,11 @@ export async function connect(): Promise<void> {
 
 /** Logs in. @throws ApiError for a wrong key */
 export async function login(key: string): Promise<void> {
-  await post('/login', { key });
+  await post('login', { key });
   await connect();
 }
 
 export async function logout(): Promise<void> {
-  await post('/logout', {});
+  await post('logout', {});
   location.reload();
 }

@@ -1,6 +1,6 @@
 /** State of the stage: an active job with its previews, or an image. */
 import { computed, effect, signal } from '@preact/signals';
-import { get } from '../api/http.js';
+import { get, resultPath } from '../api/http.js';
 import type { ApiImage, ApiJob, JobPreview, Warning } from '../api/types.js';
 import { mode } from './form.js';
 import { type GalleryImage, gallery, isTrace, jobs, loaded, queued, running, updateJobs } from './jobs.js';
@@ -88,7 +88,7 @@ effect(() => {
   const id = stage.value?.job;
   if (id !== undefined && !requestedIds.has(id)) {
     requestedIds.add(id);
-    get<ApiJob>(`/v1/jobs/${id}`).then(updateJobs, showDefault); // older than the first page of jobs, or gone
+    get<ApiJob>(`v1/jobs/${id}`).then(updateJobs, showDefault); // older than the first page of jobs, or gone
   } else showDefault();
 });
 
@@ -104,7 +104,7 @@ const openJob = computed(() => (isActive(staged.value) ? staged.value!.id : null
 effect(() => {
   const id = openJob.value;
   if (id === null || !pageVisible.value) return undefined;
-  const source = new EventSource(`/v1/jobs/${id}/events`);
+  const source = new EventSource(`v1/jobs/${id}/events`);
   finishedImages.value = { job: id, images: [] };
   let isRestarted = true;
   source.onopen = () => {
@@ -120,7 +120,7 @@ effect(() => {
   source.addEventListener('image', ({ data }) => {
     const { index, ...image } = JSON.parse(data) as ApiImage & { index: number };
     const before = finishedImages.peek().images.slice(0, index);
-    const url = `/v1/jobs/${id}/files/${image.name}`;
+    const url = resultPath(id, image.name);
     finishedImages.value = { job: id, images: [...before, { ...image, url }] };
   });
   source.addEventListener('warning', ({ data }) => {

@@ -13,7 +13,7 @@ export const edited = signal<{ readonly style: Style; readonly isNew: boolean } 
 
 /** Reloads the styles, which other pages and A1111's clients may have changed. */
 async function refreshStyles(): Promise<void> {
-  const { styles } = await get<{ styles: Style[] }>('/v1/styles');
+  const { styles } = await get<{ styles: Style[] }>('v1/styles');
   library.value = styles;
   const { styles: selected } = settings.peek();
   const remaining = selected.filter((name) => styles.some((style) => style.name === name));
@@ -42,8 +42,8 @@ export async function saveStyle(
   before: string | undefined,
 ): Promise<boolean> {
   try {
-    await put(`/v1/styles/${encodeURIComponent(name)}`, { prompt, negative });
-    if (before !== undefined && before !== name) await remove(`/v1/styles/${encodeURIComponent(before)}`);
+    await put(`v1/styles/${encodeURIComponent(name)}`, { prompt, negative });
+    if (before !== undefined && before !== name) await remove(`v1/styles/${encodeURIComponent(before)}`);
     const { styles } = settings.peek();
     set({ styles: styles.map((other) => (other === before ? name : other)) });
     await refreshStyles();
@@ -57,7 +57,7 @@ export async function saveStyle(
 
 export async function deleteStyle(name: string): Promise<void> {
   try {
-    await remove(`/v1/styles/${encodeURIComponent(name)}`);
+    await remove(`v1/styles/${encodeURIComponent(name)}`);
     await refreshStyles();
     notify(`Deleted the style “${name}”`);
   } catch (error) {

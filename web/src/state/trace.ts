@@ -107,7 +107,7 @@ export async function requestTrace(tensors: readonly string[] = []): Promise<voi
   if (!shown) return;
   try {
     const request = { type: 'inside', job: shown.job.id, picture: shown.index };
-    const job = await post<ApiJob>('/v1/jobs', {
+    const job = await post<ApiJob>('v1/jobs', {
       ...request,
       ...(tensors.length > 0 ? { tensors } : {}),
     });
@@ -123,7 +123,7 @@ export async function requestScore(): Promise<void> {
   if (!shown || !key || !model) return;
   try {
     const image = { job: shown.job.id, image: shown.image.name };
-    const job = await post<ApiJob>('/v1/jobs', { type: 'score', model: model.name, image });
+    const job = await post<ApiJob>('v1/jobs', { type: 'score', model: model.name, image });
     addOwnJob(job.id);
     updateJobs(job);
     scores.value = { ...scores.peek(), [key]: job.id };
@@ -151,7 +151,7 @@ effect(() => {
   const job = scoreJob.value;
   if (job?.status !== 'done') scoreResult.value = null;
   else if (scoreResult.peek()?.id !== job.id)
-    get<ApiJob>(`/v1/jobs/${job.id}`).then(({ result }) => {
+    get<ApiJob>(`v1/jobs/${job.id}`).then(({ result }) => {
       if (scoreJob.peek()?.id === job.id)
         scoreResult.value = { id: job.id, data: result as unknown as ScoreResult };
     }, showError);

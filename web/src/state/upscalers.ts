@@ -12,7 +12,7 @@ export const upscalers = computed(() => (listed.value ?? []).filter(({ problem }
 /** Reads the list again, because files may have been added. The last list is kept if the server does not respond. */
 export async function refreshUpscalers(): Promise<readonly Upscaler[]> {
   try {
-    listed.value = (await get<Upscalers>('/v1/upscalers')).upscalers;
+    listed.value = (await get<Upscalers>('v1/upscalers')).upscalers;
   } catch {
     // The connection to the server reports this.
   }

@@ -85,7 +85,7 @@ export function Help() {
       <p class="hint">
         Drop or paste an image anywhere to restore its settings or to use it as the input image. Safelight{' '}
         {about.value?.version}; its APIs are documented at{' '}
-        <a href="/docs" target="_blank" rel="noreferrer">
+        <a href="docs" target="_blank" rel="noreferrer">
           /docs
         </a>
         .

@@ -31,7 +31,7 @@ function countTokens(): () => void {
     timer = window.setTimeout(async () => {
       request = new AbortController();
       try {
-        tokens.value = await post<TokenCount>('/v1/tokenize', { prompt, model: name }, request.signal);
+        tokens.value = await post<TokenCount>('v1/tokenize', { prompt, model: name }, request.signal);
       } catch {
         tokens.value = null; // the count is optional, so errors are not shown
       }

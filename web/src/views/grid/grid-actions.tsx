@@ -15,7 +15,7 @@ export function GridActions({ job }: { readonly job: ApiJob }) {
   const active = isActive(job);
   const missing = active ? 0 : missingCells(job);
   const finished = images.value;
-  const sheet = `/v1/jobs/${job.id}/sheet`;
+  const sheet = `v1/jobs/${job.id}/sheet`;
   const name = `safelight-grid-${String(job.options.seed)}`;
   const sheets = stagedAxes.value?.z?.values.length ?? 1;
   const z = visibleSheet.value;
