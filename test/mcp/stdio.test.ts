@@ -224,20 +224,6 @@ it('answers malformed messages with errors, and goes on', async () => {
   expect(of(6)).toMatchObject({ result: {} });
 });
 
-it('names the command that installs the SDK if it is missing', async () => {
-  const url = (code: string) => `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`;
-  const hooks = `export async function resolve(name, context, next) {
-    if (!name.startsWith('@modelcontextprotocol/')) return next(name, context);
-    throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
-  }`;
-  const register = `import { register } from 'node:module'; register('${url(hooks)}');`;
-  const { ended } = startRaw([], ['--import', url(register)]);
-  const { code, stdout, stderr } = await ended;
-  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toContain('npm install @modelcontextprotocol/server@2');
-  expect(stderr.trimEnd().split('\n')).toHaveLength(1);
-});
-
 it.each([
   [['--model', 'none/gone.safetensors'], 1, /gone/],
   [['--threads', '0'], 2, /--threads/],
