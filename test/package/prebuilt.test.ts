@@ -125,7 +125,7 @@ const missing = binaries.filter(({ file }) => !existsSync(join(root, file)));
 if (noReadelf) console.warn(`No binary in prebuilds/ is inspected because ${noReadelf}.`);
 else if (missing.length > 0)
   console.warn(
-    `These binaries are not inspected because scripts/prebuild.mjs did not build them: ${missing.map(({ name }) => name).join(', ')}`,
+    `These binaries are not inspected because scripts/prebuild.mjs did not build them: ${missing.map(({ file }) => file).join(', ')}`,
   );
 
 describe.skipIf(noReadelf)('the binary', () => {
