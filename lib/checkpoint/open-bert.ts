@@ -22,22 +22,24 @@ const HEADS = 8;
 const EPSILON = 1e-5;
 
 /** diffusers' `LDMBertConfig`, with the defaults of its constructor. */
-const schema = z.object({
-  vocab_size: z
-    .int()
-    .min(1)
-    .max(2 ** 24)
-    .default(30522),
-  d_model: width.default(1280),
-  encoder_layers: z.int().min(1).max(256).default(32),
-  encoder_ffn_dim: width.default(5120),
-  encoder_attention_heads: count.default(8),
-  head_dim: z.int().min(1).max(4096).default(64),
-  max_position_embeddings: width.default(77),
-  activation_function: z.string().default('gelu'),
-  scale_embedding: z.boolean().default(false),
-  layer_norm_eps: epsilon.default(EPSILON),
-});
+const schema = z.lazy(() =>
+  z.object({
+    vocab_size: z
+      .int()
+      .min(1)
+      .max(2 ** 24)
+      .default(30522),
+    d_model: width.default(1280),
+    encoder_layers: z.int().min(1).max(256).default(32),
+    encoder_ffn_dim: width.default(5120),
+    encoder_attention_heads: count.default(8),
+    head_dim: z.int().min(1).max(4096).default(64),
+    max_position_embeddings: width.default(77),
+    activation_function: z.string().default('gelu'),
+    scale_embedding: z.boolean().default(false),
+    layer_norm_eps: epsilon.default(EPSILON),
+  }),
+);
 
 /** Returns true if a checkpoint contains this text encoder. */
 export function hasBert(tensors: TensorIndex): boolean {

@@ -22,23 +22,27 @@ export interface PullCivitaiOptions extends PullOptions {
   readonly models?: string;
 }
 
-const fileSchema = z.object({
-  name: z.string(),
-  type: z.string().nullish(),
-  primary: z.boolean().nullish(),
-  metadata: z.object({ format: z.string().nullish() }).nullish(),
-  hashes: z.object({ SHA256: z.string().nullish() }).nullish(),
-  downloadUrl: z.url(),
-});
-const versionSchema = z.object({
-  id: z.int().positive(),
-  modelId: z.int().nullish(),
-  name: z.string().nullish(),
-  baseModel: z.string().nullish(),
-  trainedWords: z.array(z.string()).nullish(),
-  model: z.object({ name: z.string().nullish(), type: z.string().nullish() }).nullish(),
-  files: z.array(fileSchema).max(1000),
-});
+const fileSchema = z.lazy(() =>
+  z.object({
+    name: z.string(),
+    type: z.string().nullish(),
+    primary: z.boolean().nullish(),
+    metadata: z.object({ format: z.string().nullish() }).nullish(),
+    hashes: z.object({ SHA256: z.string().nullish() }).nullish(),
+    downloadUrl: z.url(),
+  }),
+);
+const versionSchema = z.lazy(() =>
+  z.object({
+    id: z.int().positive(),
+    modelId: z.int().nullish(),
+    name: z.string().nullish(),
+    baseModel: z.string().nullish(),
+    trainedWords: z.array(z.string()).nullish(),
+    model: z.object({ name: z.string().nullish(), type: z.string().nullish() }).nullish(),
+    files: z.array(fileSchema).max(1000),
+  }),
+);
 
 export type CivitaiVersion = z.infer<typeof versionSchema>;
 type CivitaiFile = z.infer<typeof fileSchema>;

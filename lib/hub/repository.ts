@@ -27,10 +27,12 @@ export interface RemoteFile {
   readonly checksum: Checksum | undefined;
 }
 
-const listing = z.object({
-  sha: z.string().regex(/^[0-9a-f]{40}$/),
-  siblings: z.array(z.object({ rfilename: z.string() })).max(1_000_000),
-});
+const listing = z.lazy(() =>
+  z.object({
+    sha: z.string().regex(/^[0-9a-f]{40}$/),
+    siblings: z.array(z.object({ rfilename: z.string() })).max(1_000_000),
+  }),
+);
 
 export class Repository {
   constructor(

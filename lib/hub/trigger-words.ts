@@ -5,7 +5,7 @@ import { removeFile, renameFile } from '../files/replace.js';
 import { parsedJson } from './json.js';
 
 const KEY = 'activation text';
-const infoSchema = z.object({ trainedWords: z.array(z.string()) });
+const infoSchema = z.lazy(() => z.object({ trainedWords: z.array(z.string()) }));
 
 /** Returns the path of a file's sidecar. */
 function sidecarOf(path: string): string {

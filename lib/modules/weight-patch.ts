@@ -97,16 +97,18 @@ export interface WeightPatch {
 
 const size = z.int().nonnegative();
 const range = z.tuple([size, size]);
-const tensor = z.looseObject({
-  name: z.string(),
-  file: z.string(),
-  offset: size,
-  length: size,
-  dtype: z.string(),
-  shape: z.array(size),
-  strides: z.array(size).optional(),
-  checksum: z.looseObject({ offset: size, length: size, crc: size }).optional(),
-});
+const tensor = z.lazy(() =>
+  z.looseObject({
+    name: z.string(),
+    file: z.string(),
+    offset: size,
+    length: size,
+    dtype: z.string(),
+    shape: z.array(size),
+    strides: z.array(size).optional(),
+    checksum: z.looseObject({ offset: size, length: size, crc: size }).optional(),
+  }),
+);
 const optional = tensor.optional();
 const axis = z.enum(['output', 'input']);
 const schema = z.array(

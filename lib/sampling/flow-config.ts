@@ -10,22 +10,24 @@ const SHIFT = { min: 1e-3, max: 1e3 };
 
 const tokens = z.int().min(1).max(1e9);
 
-const schema = z.object({
-  num_train_timesteps: z.int().min(2).max(1_000_000).default(1000),
-  shift: z.number().min(SHIFT.min).max(SHIFT.max).default(1),
-  use_dynamic_shifting: z.boolean().default(false),
-  time_shift_type: z.enum(['exponential', 'linear']).default('exponential'),
-  base_shift: z.number().default(0.5),
-  max_shift: z.number().default(1.15),
-  base_image_seq_len: tokens.default(256),
-  max_image_seq_len: tokens.default(4096),
-  /** Last sigma before 0; 0 and null disable stretching. */
-  shift_terminal: z.number().min(0).lt(1).nullish(),
-  use_karras_sigmas: z.boolean().nullish(),
-  use_exponential_sigmas: z.boolean().nullish(),
-  use_beta_sigmas: z.boolean().nullish(),
-  invert_sigmas: z.literal(false, 'models with inverted sigmas are not supported').nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    num_train_timesteps: z.int().min(2).max(1_000_000).default(1000),
+    shift: z.number().min(SHIFT.min).max(SHIFT.max).default(1),
+    use_dynamic_shifting: z.boolean().default(false),
+    time_shift_type: z.enum(['exponential', 'linear']).default('exponential'),
+    base_shift: z.number().default(0.5),
+    max_shift: z.number().default(1.15),
+    base_image_seq_len: tokens.default(256),
+    max_image_seq_len: tokens.default(4096),
+    /** Last sigma before 0; 0 and null disable stretching. */
+    shift_terminal: z.number().min(0).lt(1).nullish(),
+    use_karras_sigmas: z.boolean().nullish(),
+    use_exponential_sigmas: z.boolean().nullish(),
+    use_beta_sigmas: z.boolean().nullish(),
+    invert_sigmas: z.literal(false, 'models with inverted sigmas are not supported').nullish(),
+  }),
+);
 
 /** Contents of a `scheduler_config.json`; missing fields have diffusers' defaults. */
 export type FlowConfig = z.input<typeof schema>;

@@ -19,7 +19,7 @@ export const CONFIG_VERSION = 1;
 
 const side = z.number().min(-1e6).max(1e6);
 const levels = <T extends z.ZodType>(value: T) => z.array(value).min(1).max(12);
-const sinusoids = z.object({ time_embed_dim: channels, input_dim: width });
+const sinusoids = z.lazy(() => z.object({ time_embed_dim: channels, input_dim: width }));
 
 const textEncoder = z.strictObject({
   vocab_size: z.int().min(1).max(10_000_000),
@@ -73,42 +73,48 @@ const autoencoder = z.strictObject({
 }) satisfies z.ZodType<AutoencoderConfig>;
 
 const beta = z.number().gt(0).lt(1);
-const scheduler = z.strictObject({
-  prediction: z.enum(['eps', 'v', 'x0']),
-  beta_schedule: z.enum(['scaled_linear', 'linear', 'squaredcos_cap_v2']),
-  beta_start: beta,
-  beta_end: beta,
-  num_train_timesteps: z.int().min(2).max(100_000),
-  rescale_zero_snr: z.boolean(),
-});
+const scheduler = z.lazy(() =>
+  z.strictObject({
+    prediction: z.enum(['eps', 'v', 'x0']),
+    beta_schedule: z.enum(['scaled_linear', 'linear', 'squaredcos_cap_v2']),
+    beta_start: beta,
+    beta_end: beta,
+    num_train_timesteps: z.int().min(2).max(100_000),
+    rescale_zero_snr: z.boolean(),
+  }),
+);
 
-const encoder = z.strictObject({
-  config: textEncoder,
-  kind: z.enum(['clip', 'openclip']),
-  layer: z.int().min(0).max(1024),
-  final_norm: z.boolean(),
-  pooled: z.boolean(),
-  pad_id: z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1),
-  /** N of `safelight.tokenizer.N`, or null for CLIP's standard vocabulary. */
-  tokenizer: z.int().min(0).max(9).nullable(),
-});
+const encoder = z.lazy(() =>
+  z.strictObject({
+    config: textEncoder,
+    kind: z.enum(['clip', 'openclip']),
+    layer: z.int().min(0).max(1024),
+    final_norm: z.boolean(),
+    pooled: z.boolean(),
+    pad_id: z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1),
+    /** N of `safelight.tokenizer.N`, or null for CLIP's standard vocabulary. */
+    tokenizer: z.int().min(0).max(9).nullable(),
+  }),
+);
 
-const schema = z.strictObject({
-  version: z.literal(CONFIG_VERSION),
-  /** Null for a single component. */
-  family: z.string().max(100).nullable(),
-  text_encoders: z.array(encoder).max(2),
-  unet: unet.nullable(),
-  autoencoder: autoencoder.nullable(),
-  scheduler: scheduler.nullable(),
-  defaults: defaultsSchema,
-  force_zeros_for_empty_prompt: z.boolean(),
-  prediction_uncertain: z.boolean(),
-  own_size: z.boolean(),
-});
+const schema = z.lazy(() =>
+  z.strictObject({
+    version: z.literal(CONFIG_VERSION),
+    /** Null for a single component. */
+    family: z.string().max(100).nullable(),
+    text_encoders: z.array(encoder).max(2),
+    unet: unet.nullable(),
+    autoencoder: autoencoder.nullable(),
+    scheduler: scheduler.nullable(),
+    defaults: defaultsSchema,
+    force_zeros_for_empty_prompt: z.boolean(),
+    prediction_uncertain: z.boolean(),
+    own_size: z.boolean(),
+  }),
+);
 
 export type EmbeddedConfig = z.infer<typeof schema>;
 

@@ -27,42 +27,46 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const natural = z.number().int().nonnegative();
 
 /** A source file of the weights, at the time of packing. */
-const sourceFile = z.object({
-  path: z.string(),
-  /** Size in bytes. */
-  size: natural,
-  /** Modification time in nanoseconds since 1970. */
-  modified: z.string().regex(/^\d+$/),
-  /** SHA-256 of its first bytes, which contain the header. */
-  head: sha256,
-  /** SHA-256 of the complete file. */
-  content: sha256,
-});
+const sourceFile = z.lazy(() =>
+  z.object({
+    path: z.string(),
+    /** Size in bytes. */
+    size: natural,
+    /** Modification time in nanoseconds since 1970. */
+    modified: z.string().regex(/^\d+$/),
+    /** SHA-256 of its first bytes, which contain the header. */
+    head: sha256,
+    /** SHA-256 of the complete file. */
+    content: sha256,
+  }),
+);
 
-const packedHeader = z.object({
-  key: sha256,
-  /** Absolute path of the model, and the module's name. */
-  model: z.string(),
-  module: z.string(),
-  /** The requested storage; null for each tensor's own type. */
-  storage: z.string().nullable(),
-  /** Precision of the products that `packed` is for. */
-  precision: z.enum(['bf16', 'int8']).optional(),
-  sources: z.array(sourceFile),
-  /** SHA-256 of everything after the header. */
-  content: sha256,
-  entries: z.array(
-    z.object({
-      name: z.string(),
-      shape: z.array(natural),
-      storage: z.string(),
-      offset: natural,
-      length: natural,
-    }),
-  ),
-  /** Weights in the layout of the products, after the parameters. */
-  packed: z.array(z.object({ key: z.string(), offset: natural, length: natural })).optional(),
-});
+const packedHeader = z.lazy(() =>
+  z.object({
+    key: sha256,
+    /** Absolute path of the model, and the module's name. */
+    model: z.string(),
+    module: z.string(),
+    /** The requested storage; null for each tensor's own type. */
+    storage: z.string().nullable(),
+    /** Precision of the products that `packed` is for. */
+    precision: z.enum(['bf16', 'int8']).optional(),
+    sources: z.array(sourceFile),
+    /** SHA-256 of everything after the header. */
+    content: sha256,
+    entries: z.array(
+      z.object({
+        name: z.string(),
+        shape: z.array(natural),
+        storage: z.string(),
+        offset: natural,
+        length: natural,
+      }),
+    ),
+    /** Weights in the layout of the products, after the parameters. */
+    packed: z.array(z.object({ key: z.string(), offset: natural, length: natural })).optional(),
+  }),
+);
 
 export type SourceFile = z.infer<typeof sourceFile>;
 export type PackedHeader = z.infer<typeof packedHeader>;

@@ -7,13 +7,15 @@ import { parsedJson } from '../json.js';
 /** Bytes per part; the last one is shorter. */
 const PART = 32 << 20;
 
-const schema = z.object({
-  version: z.literal(1),
-  size: z.int().positive(),
-  tag: z.string(),
-  part: z.literal(PART),
-  done: z.array(z.int().min(0).max(PART)),
-});
+const schema = z.lazy(() =>
+  z.object({
+    version: z.literal(1),
+    size: z.int().positive(),
+    tag: z.string(),
+    part: z.literal(PART),
+    done: z.array(z.int().min(0).max(PART)),
+  }),
+);
 
 export interface Part {
   readonly index: number;

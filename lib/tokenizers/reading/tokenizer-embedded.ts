@@ -5,25 +5,27 @@ import type { TokenizerFiles } from './tokenizer-files.js';
 
 const MAX_ID = 2 ** 31 - 1;
 const id = z.int().min(0).max(MAX_ID);
-const schema = z.object({
-  vocab: z.record(z.string(), id),
-  merges: z.array(z.string().regex(/^[^ ]+ [^ ]+$/)),
-  bos_id: id,
-  eos_id: id,
-  unk_id: id,
-  pad_id: id,
-  added: z.array(
-    z.object({
-      id,
-      content: z.string().min(1),
-      normalized: z.boolean(),
-      lstrip: z.boolean(),
-      rstrip: z.boolean(),
-      single_word: z.boolean(),
-    }),
-  ),
-  max_length: z.int().min(2).max(65_536),
-});
+const schema = z.lazy(() =>
+  z.object({
+    vocab: z.record(z.string(), id),
+    merges: z.array(z.string().regex(/^[^ ]+ [^ ]+$/)),
+    bos_id: id,
+    eos_id: id,
+    unk_id: id,
+    pad_id: id,
+    added: z.array(
+      z.object({
+        id,
+        content: z.string().min(1),
+        normalized: z.boolean(),
+        lstrip: z.boolean(),
+        rstrip: z.boolean(),
+        single_word: z.boolean(),
+      }),
+    ),
+    max_length: z.int().min(2).max(65_536),
+  }),
+);
 
 export function serializeTokenizer(tokenizer: TokenizerFiles): string {
   const fields: z.infer<typeof schema> = {

@@ -49,10 +49,12 @@ const vocabulary = z.record(
     .max(2 ** 31 - 1),
 );
 const pair = z.union([z.string(), z.tuple([z.string(), z.string()])]);
-const tokenizerJson = z.object({
-  model: z.object({ vocab: vocabulary, merges: z.array(pair) }),
-  added_tokens: serializedTokens.nullish(),
-});
+const tokenizerJson = z.lazy(() =>
+  z.object({
+    model: z.object({ vocab: vocabulary, merges: z.array(pair) }),
+    added_tokens: serializedTokens.nullish(),
+  }),
+);
 
 /**
  * Reads a tokenizer's folder.

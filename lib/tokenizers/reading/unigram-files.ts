@@ -33,40 +33,46 @@ const LONGEST_PIECE = 1024;
 const EOS = '</s>';
 const PAD = '<pad>';
 
-const typed = z.looseObject({ type: z.string() });
+const typed = z.lazy(() => z.looseObject({ type: z.string() }));
 const id = z
   .int()
   .min(0)
   .max(2 ** 24);
 const flag = z.boolean().nullish();
-const addedToken = z.object({
-  id,
-  content: z.string().min(1),
-  normalized: flag,
-  lstrip: flag,
-  rstrip: flag,
-  single_word: flag,
-});
-const file = z.object({
-  normalizer: typed.nullish(),
-  pre_tokenizer: typed.nullish(),
-  added_tokens: z.array(addedToken).nullish(),
-  model: z.object({
-    type: z.string().nullish(),
-    unk_id: id.nullish(),
-    byte_fallback: flag,
-    vocab: z
-      .array(z.tuple([z.string().max(LONGEST_PIECE), z.number()]))
-      .min(1)
-      .max(2 ** 24),
+const addedToken = z.lazy(() =>
+  z.object({
+    id,
+    content: z.string().min(1),
+    normalized: flag,
+    lstrip: flag,
+    rstrip: flag,
+    single_word: flag,
   }),
-});
-const metaspace = z.object({
-  replacement: z.string().min(1).max(2),
-  add_prefix_space: flag,
-  prepend_scheme: z.enum(['always', 'first', 'never']).nullish(),
-  split: flag,
-});
+);
+const file = z.lazy(() =>
+  z.object({
+    normalizer: typed.nullish(),
+    pre_tokenizer: typed.nullish(),
+    added_tokens: z.array(addedToken).nullish(),
+    model: z.object({
+      type: z.string().nullish(),
+      unk_id: id.nullish(),
+      byte_fallback: flag,
+      vocab: z
+        .array(z.tuple([z.string().max(LONGEST_PIECE), z.number()]))
+        .min(1)
+        .max(2 ** 24),
+    }),
+  }),
+);
+const metaspace = z.lazy(() =>
+  z.object({
+    replacement: z.string().min(1).max(2),
+    add_prefix_space: flag,
+    prepend_scheme: z.enum(['always', 'first', 'never']).nullish(),
+    split: flag,
+  }),
+);
 const sequence = { normalizers: z.array(typed), pretokenizers: z.array(typed) };
 
 /**

@@ -14,18 +14,20 @@ export interface WordPieceVocabulary {
 const MAX_VOCABULARY = 64 * 1024 * 1024;
 const SPECIAL = { cls: '[CLS]', sep: '[SEP]', pad: '[PAD]', unk: '[UNK]', mask: '[MASK]' } as const;
 
-const tokenizerJson = z.object({
-  model: z.object({
-    type: z.literal('WordPiece').nullish(),
-    vocab: z.record(
-      z.string(),
-      z
-        .int()
-        .min(0)
-        .max(2 ** 24),
-    ),
+const tokenizerJson = z.lazy(() =>
+  z.object({
+    model: z.object({
+      type: z.literal('WordPiece').nullish(),
+      vocab: z.record(
+        z.string(),
+        z
+          .int()
+          .min(0)
+          .max(2 ** 24),
+      ),
+    }),
   }),
-});
+);
 
 /**
  * @param folder folder of a tokenizer, or of a checkpoint with its `vocab.txt`

@@ -20,21 +20,23 @@ const FEATURES = {
   latents_std: [],
 } as const;
 
-const schema = z.object({
-  in_channels: channels.default(3),
-  out_channels: channels.default(3),
-  latent_channels: channels.default(4),
-  block_out_channels: z.array(channels).min(1).max(12).default([64]),
-  layers_per_block: z.int().min(1).max(16).default(1),
-  norm_num_groups: count.default(32),
-  mid_block_add_attention: z.boolean().default(true),
-  use_quant_conv: z.boolean().default(true),
-  use_post_quant_conv: z.boolean().default(true),
-  scaling_factor: z.number().min(1e-6).max(1e6).default(0.18215),
-  shift_factor: z.number().min(-1e6).max(1e6).nullish(),
-  down_block_types: z.array(z.string()).nullish(),
-  up_block_types: z.array(z.string()).nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    in_channels: channels.default(3),
+    out_channels: channels.default(3),
+    latent_channels: channels.default(4),
+    block_out_channels: z.array(channels).min(1).max(12).default([64]),
+    layers_per_block: z.int().min(1).max(16).default(1),
+    norm_num_groups: count.default(32),
+    mid_block_add_attention: z.boolean().default(true),
+    use_quant_conv: z.boolean().default(true),
+    use_post_quant_conv: z.boolean().default(true),
+    scaling_factor: z.number().min(1e-6).max(1e6).default(0.18215),
+    shift_factor: z.number().min(-1e6).max(1e6).nullish(),
+    down_block_types: z.array(z.string()).nullish(),
+    up_block_types: z.array(z.string()).nullish(),
+  }),
+);
 
 /** @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features */
 export function readAutoencoderConfig(fields: ConfigFields, path: string): AutoencoderConfig {

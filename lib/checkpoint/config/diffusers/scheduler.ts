@@ -15,15 +15,17 @@ const FEATURES = {
   prediction_type: ['epsilon', 'v_prediction', 'sample'],
 } as const;
 
-const schema = z.object({
-  _class_name: z.string().default('DDIMScheduler'),
-  prediction_type: z.enum(['epsilon', 'v_prediction', 'sample']).default('epsilon'),
-  beta_schedule: z.enum(['scaled_linear', 'linear', 'squaredcos_cap_v2']).optional(),
-  beta_start: z.number().gt(0).lt(1).optional(),
-  beta_end: z.number().gt(0).lt(1).optional(),
-  num_train_timesteps: z.int().min(2).max(100_000).default(1000),
-  rescale_betas_zero_snr: z.boolean().nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    _class_name: z.string().default('DDIMScheduler'),
+    prediction_type: z.enum(['epsilon', 'v_prediction', 'sample']).default('epsilon'),
+    beta_schedule: z.enum(['scaled_linear', 'linear', 'squaredcos_cap_v2']).optional(),
+    beta_start: z.number().gt(0).lt(1).optional(),
+    beta_end: z.number().gt(0).lt(1).optional(),
+    num_train_timesteps: z.int().min(2).max(100_000).default(1000),
+    rescale_betas_zero_snr: z.boolean().nullish(),
+  }),
+);
 
 const PREDICTION = { epsilon: 'eps', v_prediction: 'v', sample: 'x0' } as const;
 
@@ -67,13 +69,15 @@ const CLASSES: ReadonlyMap<string, Betas> = new Map([
   ['TCDScheduler', CONSISTENCY],
 ]);
 
-const samplingSchema = z.object({
-  _class_name: z.string().default('DDIMScheduler'),
-  clip_sample: z.boolean().nullish(),
-  clip_sample_range: z.number().gt(0).max(1e6).default(1),
-  steps_offset: z.int().min(0).max(100_000).default(0),
-  set_alpha_to_one: z.boolean().nullish(),
-});
+const samplingSchema = z.lazy(() =>
+  z.object({
+    _class_name: z.string().default('DDIMScheduler'),
+    clip_sample: z.boolean().nullish(),
+    clip_sample_range: z.number().gt(0).max(1e6).default(1),
+    steps_offset: z.int().min(0).max(100_000).default(0),
+    set_alpha_to_one: z.boolean().nullish(),
+  }),
+);
 
 /** Classes that bound x0 unless `clip_sample` is false. */
 const CLIPS = /^DD[IP]M(Parallel)?Scheduler$/;

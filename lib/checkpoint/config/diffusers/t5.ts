@@ -19,30 +19,32 @@ const FEATURES = {
 /** Fields derived from `feed_forward_proj` that some files also contain. */
 const GATED_GELU = { dense_act_fn: ['gelu_new'], is_gated_act: [true] } as const;
 
-const schema = z.object({
-  vocab_size: z
-    .int()
-    .min(1)
-    .max(2 ** 24)
-    .default(32128),
-  d_model: width.default(512),
-  d_kv: z.int().min(1).max(4096).default(64),
-  d_ff: z
-    .int()
-    .min(1)
-    .max(2 ** 18)
-    .default(2048),
-  num_layers: z.int().min(1).max(256).default(6),
-  num_heads: count.default(8),
-  relative_attention_num_buckets: z.int().min(4).max(65536).default(32),
-  relative_attention_max_distance: z
-    .int()
-    .min(2)
-    .max(2 ** 20)
-    .default(128),
-  layer_norm_epsilon: epsilon.default(1e-6),
-  feed_forward_proj: z.string().default('relu'),
-});
+const schema = z.lazy(() =>
+  z.object({
+    vocab_size: z
+      .int()
+      .min(1)
+      .max(2 ** 24)
+      .default(32128),
+    d_model: width.default(512),
+    d_kv: z.int().min(1).max(4096).default(64),
+    d_ff: z
+      .int()
+      .min(1)
+      .max(2 ** 18)
+      .default(2048),
+    num_layers: z.int().min(1).max(256).default(6),
+    num_heads: count.default(8),
+    relative_attention_num_buckets: z.int().min(4).max(65536).default(32),
+    relative_attention_max_distance: z
+      .int()
+      .min(2)
+      .max(2 ** 20)
+      .default(128),
+    layer_norm_epsilon: epsilon.default(1e-6),
+    feed_forward_proj: z.string().default('relu'),
+  }),
+);
 
 /**
  * @throws INVALID_FILE for values of a wrong type or range, UNSUPPORTED_MODEL for unsupported features, such as the

@@ -20,25 +20,27 @@ const FEATURES = {
   hidden_act: ['quick_gelu', 'gelu'],
 } as const;
 
-const schema = z.object({
-  vocab_size: z
-    .int()
-    .min(1)
-    .max(2 ** 24)
-    .default(49408),
-  hidden_size: width.default(512),
-  intermediate_size: z
-    .int()
-    .min(1)
-    .max(2 ** 20)
-    .default(2048),
-  num_hidden_layers: count.default(12),
-  num_attention_heads: count.default(8),
-  max_position_embeddings: z.int().min(2).max(65536).default(77),
-  hidden_act: z.enum(['quick_gelu', 'gelu']).default('quick_gelu'),
-  layer_norm_eps: epsilon.nullish(),
-  projection_dim: z.int().min(0).max(65536).nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    vocab_size: z
+      .int()
+      .min(1)
+      .max(2 ** 24)
+      .default(49408),
+    hidden_size: width.default(512),
+    intermediate_size: z
+      .int()
+      .min(1)
+      .max(2 ** 20)
+      .default(2048),
+    num_hidden_layers: count.default(12),
+    num_attention_heads: count.default(8),
+    max_position_embeddings: z.int().min(2).max(65536).default(77),
+    hidden_act: z.enum(['quick_gelu', 'gelu']).default('quick_gelu'),
+    layer_norm_eps: epsilon.nullish(),
+    projection_dim: z.int().min(0).max(65536).nullish(),
+  }),
+);
 
 /**
  * @param projected true if the pooled output is projected; the config of a CLIPTextModel has a projection width in any

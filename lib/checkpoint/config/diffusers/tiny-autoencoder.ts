@@ -11,11 +11,13 @@ const FEATURES = {
   upsampling_scaling_factor: [2],
 } as const;
 
-const schema = z.object({
-  latent_channels: channels.default(4),
-  scaling_factor: z.number().min(1e-6).max(1e6).default(1),
-  shift_factor: z.number().min(-1e6).max(1e6).nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    latent_channels: channels.default(4),
+    scaling_factor: z.number().min(1e-6).max(1e6).default(1),
+    shift_factor: z.number().min(-1e6).max(1e6).nullish(),
+  }),
+);
 
 /** The fields of the config that the tensors do not determine. */
 export type TinyAutoencoderFields = Pick<TinyAutoencoderConfig, 'scaling_factor' | 'shift_factor'> & {

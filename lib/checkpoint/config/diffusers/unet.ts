@@ -50,43 +50,45 @@ const FEATURES = {
   conv_out_kernel: [3],
 } as const;
 
-const schema = z.object({
-  in_channels: channels.default(4),
-  out_channels: channels.default(4),
-  block_out_channels: z.array(channels).min(1).max(12).default([320, 640, 1280, 1280]),
-  layers_per_block: perLevel(z.int().min(1).max(16)).default(2),
-  down_block_types: z
-    .array(z.string())
-    .default(['CrossAttnDownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D', 'DownBlock2D']),
-  up_block_types: z
-    .array(z.string())
-    .default(['UpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D']),
-  mid_block_type: z.string().default('UNetMidBlock2DCrossAttn'),
-  transformer_layers_per_block: perLevel(transformerLayers).default(1),
-  attention_head_dim: perLevel(count).nullable().default(8),
-  num_attention_heads: perLevel(count).nullish(),
-  cross_attention_dim: perLevel(width).default(1280),
-  use_linear_projection: z.boolean().default(false),
-  norm_num_groups: count.default(32),
-  norm_eps: epsilon.default(1e-5),
-  flip_sin_to_cos: z.boolean().default(true),
-  freq_shift: epsilon.default(0),
-  addition_embed_type: z.string().nullish(),
-  addition_time_embed_dim: channels.nullish(),
-  projection_class_embeddings_input_dim: width.nullish(),
-  time_embedding_dim: width.nullish(),
-  time_cond_proj_dim: z.int().min(4).max(16_384).nullish(),
-  downsample_padding: z.literal([0, 1]).nullish(),
-  mid_block_scale_factor: z.number().min(1e-3).max(1e3).nullish(),
-  resnet_time_scale_shift: z.string().nullish(),
-  class_embed_type: z.string().nullish(),
-  num_class_embeds: z
-    .int()
-    .min(1)
-    .max(2 ** 24)
-    .nullish(),
-  sample_size: z.union([count, z.tuple([count, count])]).nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    in_channels: channels.default(4),
+    out_channels: channels.default(4),
+    block_out_channels: z.array(channels).min(1).max(12).default([320, 640, 1280, 1280]),
+    layers_per_block: perLevel(z.int().min(1).max(16)).default(2),
+    down_block_types: z
+      .array(z.string())
+      .default(['CrossAttnDownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D', 'DownBlock2D']),
+    up_block_types: z
+      .array(z.string())
+      .default(['UpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D']),
+    mid_block_type: z.string().default('UNetMidBlock2DCrossAttn'),
+    transformer_layers_per_block: perLevel(transformerLayers).default(1),
+    attention_head_dim: perLevel(count).nullable().default(8),
+    num_attention_heads: perLevel(count).nullish(),
+    cross_attention_dim: perLevel(width).default(1280),
+    use_linear_projection: z.boolean().default(false),
+    norm_num_groups: count.default(32),
+    norm_eps: epsilon.default(1e-5),
+    flip_sin_to_cos: z.boolean().default(true),
+    freq_shift: epsilon.default(0),
+    addition_embed_type: z.string().nullish(),
+    addition_time_embed_dim: channels.nullish(),
+    projection_class_embeddings_input_dim: width.nullish(),
+    time_embedding_dim: width.nullish(),
+    time_cond_proj_dim: z.int().min(4).max(16_384).nullish(),
+    downsample_padding: z.literal([0, 1]).nullish(),
+    mid_block_scale_factor: z.number().min(1e-3).max(1e3).nullish(),
+    resnet_time_scale_shift: z.string().nullish(),
+    class_embed_type: z.string().nullish(),
+    num_class_embeds: z
+      .int()
+      .min(1)
+      .max(2 ** 24)
+      .nullish(),
+    sample_size: z.union([count, z.tuple([count, count])]).nullish(),
+  }),
+);
 
 /**
  * @param fields content of diffusers' config.json

@@ -30,39 +30,41 @@ const FEATURES = {
   class_embed_type: ['timestep', 'identity'],
 } as const;
 
-const schema = z.object({
-  in_channels: channels.default(3),
-  out_channels: channels.default(3),
-  time_embedding_dim: z.int().nullish(),
-  freq_shift: epsilon.default(0),
-  flip_sin_to_cos: z.boolean().default(true),
-  down_block_types: z
-    .array(z.string())
-    .default(['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D']),
-  mid_block_type: z.string().nullable().default('UNetMidBlock2D'),
-  up_block_types: z
-    .array(z.string())
-    .default(['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D']),
-  block_out_channels: z.array(channels).min(1).max(12).default([224, 448, 672, 896]),
-  layers_per_block: z.int().min(1).max(16).default(2),
-  mid_block_scale_factor: z.number().min(1e-3).max(1e3).default(1),
-  downsample_padding: z.literal([0, 1]).default(1),
-  downsample_type: z.string().default('conv'),
-  upsample_type: z.string().default('conv'),
-  attention_head_dim: count.nullable().default(8),
-  norm_num_groups: count.default(32),
-  attn_norm_num_groups: count.nullable().default(null),
-  norm_eps: epsilon.default(1e-5),
-  resnet_time_scale_shift: z.string().default('default'),
-  add_attention: z.boolean().default(true),
-  class_embed_type: z.string().nullish(),
-  num_class_embeds: z
-    .int()
-    .min(1)
-    .max(2 ** 24)
-    .nullish(),
-  sample_size: z.union([count, z.tuple([count, count])]).nullish(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    in_channels: channels.default(3),
+    out_channels: channels.default(3),
+    time_embedding_dim: z.int().nullish(),
+    freq_shift: epsilon.default(0),
+    flip_sin_to_cos: z.boolean().default(true),
+    down_block_types: z
+      .array(z.string())
+      .default(['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D']),
+    mid_block_type: z.string().nullable().default('UNetMidBlock2D'),
+    up_block_types: z
+      .array(z.string())
+      .default(['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D']),
+    block_out_channels: z.array(channels).min(1).max(12).default([224, 448, 672, 896]),
+    layers_per_block: z.int().min(1).max(16).default(2),
+    mid_block_scale_factor: z.number().min(1e-3).max(1e3).default(1),
+    downsample_padding: z.literal([0, 1]).default(1),
+    downsample_type: z.string().default('conv'),
+    upsample_type: z.string().default('conv'),
+    attention_head_dim: count.nullable().default(8),
+    norm_num_groups: count.default(32),
+    attn_norm_num_groups: count.nullable().default(null),
+    norm_eps: epsilon.default(1e-5),
+    resnet_time_scale_shift: z.string().default('default'),
+    add_attention: z.boolean().default(true),
+    class_embed_type: z.string().nullish(),
+    num_class_embeds: z
+      .int()
+      .min(1)
+      .max(2 ** 24)
+      .nullish(),
+    sample_size: z.union([count, z.tuple([count, count])]).nullish(),
+  }),
+);
 
 type Given = z.infer<typeof schema>;
 

@@ -17,11 +17,13 @@ export interface VqganDefaults {
   readonly temperature?: number;
 }
 
-const schema = z.object({
-  topK: z.int().min(1).optional(),
-  topP: z.number().gt(0).max(1).optional(),
-  temperature: z.number().gt(0).max(100).optional(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    topK: z.int().min(1).optional(),
+    topP: z.number().gt(0).max(1).optional(),
+    temperature: z.number().gt(0).max(100).optional(),
+  }),
+);
 
 /**
  * Reads the default sampling options of a model; empty if it has no `safelight.json`.
