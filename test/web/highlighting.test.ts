@@ -114,12 +114,10 @@ describe.skipIf(browserPath === undefined)(`highlighted prompts${withoutBrowser}
         await box().evaluate((element, value) => {
           element.scrollTop = value;
         }, top);
-        await page.waitForTimeout(50);
-        const [area, layer] = await Promise.all(
-          [box(), page.locator('.prompt .marks')].map((one) => one.evaluate(metrics)),
-        );
-        expect(layer).toEqual(area);
-        expect(area!.scrollHeight).toBeGreaterThan(area!.clientHeight);
+        const area = await box().evaluate(metrics);
+        // The layer follows on the next scroll event.
+        await expect.poll(() => page.locator('.prompt .marks').evaluate(metrics)).toEqual(area);
+        expect(area.scrollHeight).toBeGreaterThan(area.clientHeight);
       }
       expect(await page.evaluate(() => document.scrollingElement!.scrollWidth - innerWidth)).toBe(0);
     },
