@@ -181,6 +181,11 @@ export async function pauseFor(milliseconds: number, signal: AbortSignal | undef
   }
 }
 
+/** Returns the first line of an error's message: those of dynamic linkers and modules have several. */
+export function firstLine(error: unknown): string {
+  return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+}
+
 /** Renders a value for a message: strings are cut to 60 characters, objects are shown by class. */
 function shown(value: unknown): string {
   if (typeof value === 'string')

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { SafelightError } from '../errors.js';
+import { firstLine, SafelightError } from '../errors.js';
 import { packageFolder } from '../package.js';
 import { type BinaryCandidate, binaryCandidates, binaryPackage } from './binaries.js';
 import { missingInstructions } from './cpu.js';
@@ -63,8 +63,4 @@ function missingBinary(candidates: readonly BinaryCandidate[]): SafelightError {
     ? `run \`npm install ${name}\`, or \`npx safelight build\` to compile one`
     : `there is no package for ${platformName()}; run \`npx safelight build\` to compile one (requires CMake and a C++ compiler)`;
   return new SafelightError('BINARY_NOT_FOUND', `There is no native binary in ${places}: ${fix}`);
-}
-
-function firstLine(cause: unknown): string {
-  return cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
 }

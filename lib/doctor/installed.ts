@@ -1,6 +1,7 @@
 /** Installed packages and the commands that install them. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
+import { readManifest } from '../package.js';
 import type { DoctorEnvironment } from './environment.js';
 
 export interface InstalledPackage {
@@ -17,16 +18,6 @@ export function findPackage(name: string, packageFolder: string): InstalledPacka
     const manifest = readManifest(candidate);
     if (manifest) return { folder: candidate, version: String(manifest.version ?? 'unknown') };
     if (dirname(folder) === folder) return undefined;
-  }
-}
-
-/** Returns the content of a folder's package.json; undefined if there is none that can be read. */
-export function readManifest(folder: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import type Sharp from 'sharp';
-import { SafelightError } from '../errors.js';
+import { firstLine, SafelightError } from '../errors.js';
 
 let loading: Promise<typeof Sharp> | undefined;
 
@@ -19,8 +19,4 @@ export function loadSharp(): Promise<typeof Sharp> {
     },
   );
   return loading;
-}
-
-function firstLine(cause: unknown): string {
-  return cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
 }

@@ -1,19 +1,13 @@
 /** Checks the native binary: each place where it is looked for, and the reason if it cannot be used. */
+
 import { dirname } from 'node:path';
 import type { BinaryCandidate } from '../../binding/binaries.js';
 import { platforms } from '../../binding/platform.js';
+import { readManifest } from '../../package.js';
 import { installSystemPackage } from '../distribution.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result, warning } from '../finding.js';
-import {
-  addPackage,
-  findPackage,
-  installAll,
-  isClone,
-  ownVersion,
-  readManifest,
-  reinstall,
-} from '../installed.js';
+import { addPackage, findPackage, installAll, isClone, ownVersion, reinstall } from '../installed.js';
 import { explainFailure, type LoadFailure } from '../load-failure.js';
 
 /** A place after the attempt to load its binary. */

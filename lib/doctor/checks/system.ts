@@ -3,11 +3,11 @@ import { readdirSync } from 'node:fs';
 import { release } from 'node:os';
 import { defined } from '../../defined.js';
 import { shownBytes } from '../../modules/memory-fit.js';
+import { readManifest } from '../../package.js';
 import { distribution } from '../distribution.js';
 import type { DoctorEnvironment } from '../environment.js';
 import { fault, ok, type Result } from '../finding.js';
 import { isContainer } from '../gpu-hardware.js';
-import { readManifest } from '../installed.js';
 
 const SYSTEMS: Partial<Record<NodeJS.Platform, string>> = { darwin: 'macOS', win32: 'Windows' };
 
