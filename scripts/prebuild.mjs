@@ -30,9 +30,8 @@ await runMain(() => {
 
 /** Returns the platform of this system, such as linuxmusl-x64. */
 function hostPlatform() {
-  const glibc =
-    'glibcVersionRuntime' in /** @type {{ header: object }} */ (process.report.getReport()).header;
-  return `${process.platform}${process.platform === 'linux' && !glibc ? 'musl' : ''}-${process.arch}`;
+  const musl = require('detect-libc').familySync() === 'musl';
+  return `${process.platform}${musl ? 'musl' : ''}-${process.arch}`;
 }
 
 function chosenPlatform() {
